@@ -1,0 +1,1 @@
+"""The vocabulary of the rules: pure values and arithmetic, standard library only."""

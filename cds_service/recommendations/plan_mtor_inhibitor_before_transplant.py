@@ -1,0 +1,80 @@
+"""Plan what happens to the mTOR inhibitor before a lung transplant."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from cds_service.domain.indications import transplant_signs
+from cds_service.domain.outcomes import (
+    Basis,
+    Indicator,
+    Line,
+    NotIndicated,
+    Outcome,
+    Recommended,
+    Undetermined,
+)
+from cds_service.domain.population import (
+    NO_MTOR_INHIBITOR,
+    SETTLED,
+    current_mtor_inhibitor,
+    unless_adult_with_lam,
+)
+from cds_service.domain.reasons import finding_basis, medication_basis
+from cds_service.domain.snapshot import Finding, MedicationUse, PatientSnapshot
+from cds_service.domain.thresholds import Thresholds
+
+CARD = "plan-mtor-inhibitor-before-transplant"
+READS = frozenset(
+    {
+        "mtor_inhibitor", "lung_transplant", "transplant_listing", "transplant_referral", "lam",
+        "fev1_percent", "functional_class", "saturation", "pao2", "pulmonary_hypertension",
+        "pneumothorax",
+    }
+)  # fmt: skip
+_DRUG = frozenset({"drug"})
+SUMMARIES = {"listed": _DRUG, "referred": _DRUG, "referral-advised": _DRUG}
+LINES = {
+    "listed": frozenset[str](),
+    "referred": frozenset[str](),
+    "referral-advised": frozenset[str](),
+}
+
+
+def recommend(patient: PatientSnapshot, thresholds: Thresholds, as_of: date) -> Outcome:
+    """
+    Recommend a plan when an mTOR inhibitor and a coming lung transplant are both in sight.
+
+    A listing makes it critical. A medication list that was not sent leaves the question open.
+    """
+    use = current_mtor_inhibitor(patient)
+    if use is None:
+        known = patient.absence_is_known("mtor_inhibitor")
+        return NO_MTOR_INHIBITOR if known else Undetermined(missing=("mtor_inhibitor",))
+    if patient.lung_transplant:
+        reason = finding_basis("lung-transplant", patient.lung_transplant[0])
+        return NotIndicated((reason,), SETTLED)
+    if patient.transplant_listing:
+        return _advise("listed", use, patient.transplant_listing, Indicator.CRITICAL)
+    if patient.transplant_referral:
+        return _advise("referred", use, patient.transplant_referral)
+    adult = unless_adult_with_lam(patient, thresholds, as_of) is None
+    if adult and transplant_signs(patient, thresholds, as_of).count:
+        return _advise("referral-advised", use, ())
+    return NotIndicated((Basis("no-transplant-in-sight"),))
+
+
+def _advise(
+    reason: str,
+    use: MedicationUse,
+    findings: tuple[Finding, ...],
+    indicator: Indicator | None = None,
+) -> Recommended:
+    label = "transplant-listing" if reason == "listed" else "transplant-referral"
+    return Recommended(
+        card=CARD,
+        summary=Line(reason, {"drug": use.drug}),
+        because=(medication_basis(use), *(finding_basis(label, f) for f in findings[:1])),
+        lines=(Line(reason),),
+        indicator=indicator,
+    )

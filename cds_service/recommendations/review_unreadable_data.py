@@ -1,0 +1,26 @@
+"""Tell which values on record could not be read, when that left a question open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cds_service.domain.outcomes import Basis, Line, NotIndicated, Outcome, Recommended
+from cds_service.domain.snapshot import DataGap
+
+CARD = "review-unreadable-data"
+SUMMARIES = {"one": frozenset[str](), "several": frozenset({"count"})}
+LINES = {"values": frozenset[str]()}
+
+
+def recommend(unjudged: Sequence[DataGap]) -> Outcome:
+    """
+    Recommend correcting the values that kept a rule from an answer.
+
+    Unlike the other rules this one reads their outcomes, so the pipeline calls it last, with the
+    gaps that were in the way. Plain absence of data is no gap.
+    """
+    if not unjudged:
+        return NotIndicated((Basis("everything-readable"),))
+    gaps = tuple(unjudged)
+    summary = Line("one") if len(gaps) == 1 else Line("several", {"count": str(len(gaps))})
+    return Recommended(CARD, summary, because=(), lines=(Line("values"),), gaps=gaps)

@@ -1,0 +1,61 @@
+"""Screen women with tuberous sclerosis complex for LAM by chest CT."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from cds_service.domain.dates import is_within_months
+from cds_service.domain.outcomes import (
+    Basis,
+    Line,
+    NotIndicated,
+    Outcome,
+    Recommended,
+    Undetermined,
+)
+from cds_service.domain.population import SETTLED, unless_adult, unless_woman
+from cds_service.domain.reasons import finding_basis
+from cds_service.domain.snapshot import Finding, PatientSnapshot
+from cds_service.domain.thresholds import Thresholds
+
+CARD = "screen-for-lam"
+READS = frozenset({"birth", "sex", "tsc", "lam", "possible_lam", "chest_ct"})
+SUMMARIES = {"never": frozenset[str](), "old": frozenset({"when"})}
+LINES = {"never": frozenset[str](), "old": frozenset({"when"})}
+
+
+def recommend(patient: PatientSnapshot, thresholds: Thresholds, as_of: date) -> Outcome:
+    """
+    Recommend a scan when none is on record within the interval.
+
+    No scan on record is not a clear scan. Imaging that was not sent leaves the question open. A
+    man with TSC is not screened without symptoms.
+    """
+    if not patient.tsc:
+        return NotIndicated((Basis("no-tsc"),), frozenset({"tsc"}))
+    for label, findings in (("lam", patient.lam), ("possible-lam", patient.possible_lam)):
+        if findings:
+            return NotIndicated((finding_basis(label, findings[0]),), SETTLED)
+    excluded = unless_woman(patient) or unless_adult(patient, thresholds, as_of)
+    return excluded or _by_last_scan(patient, thresholds, as_of)
+
+
+def _by_last_scan(patient: PatientSnapshot, thresholds: Thresholds, as_of: date) -> Outcome:
+    newest = next((scan for scan in patient.chest_ct if scan.on), None)
+    if newest and newest.on and _is_recent(newest, thresholds, as_of):
+        return NotIndicated((finding_basis("chest-ct", newest),), SETTLED)
+    if patient.chest_ct and newest is None:
+        return Undetermined(missing=("chest_ct",))
+    if not patient.absence_is_known("chest_ct"):
+        return Undetermined(missing=("chest_ct",))
+    tsc = finding_basis("tsc", patient.tsc[0])
+    if newest is None:
+        return Recommended(CARD, Line("never"), (tsc,), (Line("never"),))
+    line = Line("old", {"when": str(newest.on)})
+    return Recommended(CARD, line, (tsc, finding_basis("chest-ct", newest)), (line,))
+
+
+def _is_recent(scan: Finding, thresholds: Thresholds, as_of: date) -> bool:
+    """On the safe side: a scan that may lie within the interval counts as recent."""
+    months = thresholds["chest-ct-interval"].number * 12
+    return scan.on is not None and is_within_months(scan.on, months, as_of) is not False
