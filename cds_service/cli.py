@@ -1,0 +1,141 @@
+"""The command line: `cds-service serve | evaluate | check-content | health`."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+from pathlib import Path
+from typing import NoReturn
+
+import click
+import requests
+
+from cds_service import __version__
+from cds_service.app import load_clinical_content
+from cds_service.domain.outcomes import NotIndicated, Outcome, Recommended
+from cds_service.errors import CallError, ContentError, SettingError
+from cds_service.hooks.catalogue import Service, services
+from cds_service.pipeline import Answer, Pipeline
+from cds_service.settings import load_settings
+from cds_service.web import logs
+
+EXIT_REFUSED = 1  # the call cannot be judged, or content or settings are wrong
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="cds-service")
+def main() -> None:
+    """CDS Hooks service for the lungs of people with LAM and tuberous sclerosis complex."""
+
+
+@main.command()
+def serve() -> None:
+    """Serve CDS Hooks, as the CDS_ environment variables say."""
+    from cds_service.server import serve as run  # the server is not needed by other commands
+
+    try:
+        settings = load_settings()
+        load_clinical_content()  # here, so that one clear line ends the start, not a worker's
+    except SettingError as error:
+        _fail(f"setting {error}")
+    except ContentError as error:
+        _fail("\n".join(error.faults))
+    logs.configure(settings.log_level)
+    run(settings)
+
+
+@main.command()
+@click.argument("request_file", metavar="REQUEST.json",
+                type=click.Path(exists=True, dir_okay=False, path_type=Path))  # fmt: skip
+@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Judge as on this day.")
+@click.option("--explain", is_flag=True, help="Show every recommendation, also those not fired.")
+def evaluate(request_file: Path, as_of: object, explain: bool) -> None:
+    """
+    Show the cards that a saved hook call gets.
+
+    Exit codes: 0 the call was judged, with or without cards; 1 it was refused; 2 wrong usage.
+    """
+    pipeline = Pipeline(load_clinical_content(), icon="http://localhost/icon.png", max_cards=50)
+    body = request_file.read_bytes()
+    day = date.fromisoformat(str(as_of)[:10]) if as_of else None
+    try:
+        answer = pipeline.answer(_service_for(pipeline, body), body, as_of=day)
+    except CallError as error:
+        where = f" ({error.diagnostics})" if error.diagnostics else ""
+        _fail(f"{request_file}: {error.text}{where}")
+    _show_cards(answer)
+    if explain:
+        _show_judgements(answer, pipeline, day or pipeline.today())
+
+
+@main.command("check-content")
+def check_content() -> None:
+    """Check every file in cards/; one line per fault, or a count when there is none."""
+    try:
+        content = load_clinical_content()
+    except ContentError as error:
+        _fail("\n".join(error.faults))
+    waiting = sum(card.review.status == "awaiting" for card in content.cards.values())
+    click.echo(
+        f"{len(content.cards)} cards, {len(content.thresholds)} thresholds, "
+        f"{len(content.concepts)} value sets: no fault. {waiting} cards await clinical review."
+    )
+
+
+@main.command()
+@click.option("--url", help="Base URL; by default that of the settings.")
+def health(url: str | None) -> None:
+    """Ask a running service whether it stands; exit code 1 if not."""
+    address = (url or load_settings().base_url).rstrip("/") + "/health"
+    try:
+        answer = requests.get(address, timeout=5)
+        answer.raise_for_status()
+    except requests.RequestException as error:
+        _fail(f"{address}: {type(error).__name__}")
+    click.echo(answer.json()["status"])
+
+
+def _service_for(pipeline: Pipeline, body: bytes) -> Service:
+    """The service of the hook that the call names; a wrong hook is told by the first one."""
+    known = services(pipeline.content)
+    return next((s for s in known if f'"{s.hook}"'.encode() in body), known[0])
+
+
+def _show_cards(answer: Answer) -> None:
+    for card in answer.cards:
+        click.secho(f"{card['indicator'].upper()}  {card['summary']}", bold=True)
+        click.echo(f"{card['detail']}\n\nSource: {card['source']['label']} "
+                   f"({card['source']['url']})\n")  # fmt: skip
+    if not answer.cards:
+        click.echo("No cards.")
+
+
+def _show_judgements(answer: Answer, pipeline: Pipeline, day: date) -> None:
+    click.secho("Every recommendation", bold=True)
+    for judged in answer.judgements:
+        click.echo(f"- {judged.card}: {_kind(judged.outcome)}")
+        for reason in _reasons(judged.outcome, pipeline, day):
+            click.echo(f"    {reason}")
+
+
+def _kind(outcome: Outcome | None) -> str:
+    if outcome is None:
+        return "FAILED"
+    names = {"Recommended": "recommended", "NotIndicated": "not indicated"}
+    return names.get(type(outcome).__name__, "undetermined")
+
+
+def _reasons(outcome: Outcome | None, pipeline: Pipeline, day: date) -> list[str]:
+    if isinstance(outcome, Recommended | NotIndicated):
+        thresholds = pipeline.content.thresholds_on(day)
+        return pipeline.writer.reasons(outcome.because, thresholds)
+    if outcome is None:
+        return []
+    facts = pipeline.content.phrases.facts
+    missing = [f"missing: {facts.get(fact, fact)}" for fact in outcome.missing]
+    return missing + [pipeline.writer.gap_line(gap) for gap in outcome.gaps]
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(EXIT_REFUSED)

@@ -1,0 +1,1 @@
+"""Finds, checks and loads the clinical content in `cards/`."""

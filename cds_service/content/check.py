@@ -1,0 +1,155 @@
+"""What the schemas cannot see: references, placeholders, lengths, and texts without a rule."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+
+from cds_service.content.files import Document, Files
+from cds_service.content.templates import parse, stray_dollar
+from cds_service.content.value_set import extension, pairs, text_rule
+from cds_service.domain.thresholds import Comparison, Threshold
+
+Texts = Mapping[str, frozenset[str]]
+Says = Mapping[str, tuple[Texts, Texts]]  # card id -> its summaries and lines with placeholders
+
+LONGEST_SUMMARY = 139  # CDS Hooks: fewer than 140 characters
+_LONGEST_FILL = 12  # what a rule puts in a summary: a number, a date, the name of a drug
+
+
+def check(files: Files, says: Says) -> Iterator[str]:
+    """One line per fault in documents that already obey their schemas."""
+    known = _known(files)
+    for folder in ("recommendations", "notices"):
+        for name, card in files.folders[folder].items():
+            where = f"cards/{folder}/{name}.json"
+            yield from (f"{where}: {text}" for text in _check_card(card, says, known))
+    yield from _check_rules_have_cards(files, says)
+    for name, threshold in files.folders["thresholds"].items():
+        where = f"cards/thresholds/{name}.json"
+        yield from (f"{where}: {text}" for text in _check_threshold(threshold, known))
+    for name, value_set in files.folders["value_sets"].items():
+        where = f"cards/value_sets/{name}.json"
+        yield from (f"{where}: {text}" for text in _check_value_set(value_set, files))
+
+
+class _Known:
+    """The names a text may refer to."""
+
+    def __init__(self, sources: frozenset[str], thresholds: Mapping[str, str]) -> None:
+        self.sources = sources
+        self.thresholds = thresholds  # placeholder -> its text
+
+
+def _known(files: Files) -> _Known:
+    sources = files.single["sources"].get("sources", ())
+    return _Known(
+        frozenset(source["id"] for source in sources),
+        {
+            placeholder: text
+            for document in files.folders["thresholds"].values()
+            for placeholder, text in placeholders_of(_newest(document)).items()
+        },
+    )
+
+
+def _newest(document: Document) -> Threshold:
+    value = document["values"][-1]["value"]
+    low, high = value if isinstance(value, list) else (value, value)
+    return Threshold(
+        document["id"], document["label"], document["unit"],
+        Comparison(document["comparison"]), Decimal(str(low)), Decimal(str(high)), "",
+    )  # fmt: skip
+
+
+def placeholders_of(threshold: Threshold) -> dict[str, str]:
+    """How texts refer to a threshold: by its id with underscores, and `.value` for the number."""
+    name, words = threshold.id.replace("-", "_"), str(threshold)
+    bare = re.sub(r"^(at least|at most|above|below) ", "", words)
+    return {name: words, f"{name}.value": bare}
+
+
+def _check_card(card: Document, says: Says, known: _Known) -> Iterator[str]:
+    summaries, lines = says.get(card["id"], ({}, {}))
+    if card["id"] not in says:
+        yield "id: no rule speaks through this card"
+    yield from _check_sources(card, known)
+    yield from _check_texts("summary", card["summary"], summaries, known)
+    detail = {line["line"]: line["text"] for line in card["detail"] if isinstance(line, dict)}
+    yield from _check_texts("detail", detail, lines, known)
+    always = [line for line in card["detail"] if isinstance(line, str)]
+    for text in always:
+        yield from _check_text("detail", text, frozenset(), known)
+    for name, text in card["summary"].items():
+        yield from _check_length(name, text, known)
+    for grade in card["grades"]:
+        for line in set(grade.get("lines", ())) - set(detail):
+            yield f"grades: {line!r} is no line of the detail"
+
+
+def _check_sources(card: Document, known: _Known) -> Iterator[str]:
+    cited = [("source", card["source"])]
+    cited += [("grades", grade["source"]) for grade in card["grades"]]
+    for where, source in cited:
+        if source not in known.sources:
+            yield f"{where}: {source!r} is not in cards/sources.json"
+
+
+def _check_texts(
+    where: str, texts: Mapping[str, str], expected: Texts, known: _Known
+) -> Iterator[str]:
+    for name in sorted(set(expected) - set(texts)):
+        yield f"{where}: {name!r} is missing; the rule may say it"
+    for name, text in texts.items():
+        if name not in expected:
+            yield f"{where}/{name}: the rule never says this"
+        yield from _check_text(f"{where}/{name}", text, expected.get(name, frozenset()), known)
+
+
+def _check_text(where: str, text: str, fills: frozenset[str], known: _Known) -> Iterator[str]:
+    for name in sorted(parse(text).placeholders - fills - set(known.thresholds)):
+        yield f"{where}: unknown placeholder ${{{name}}}"
+    if stray_dollar(text):
+        yield f"{where}: a $ that begins no placeholder"
+    if "<" in text or ">" in text:
+        yield f"{where}: no HTML and no < or >: write the comparison in words"
+
+
+def _check_length(name: str, text: str, known: _Known) -> Iterator[str]:
+    sentence = parse(text).fill_known(known.thresholds)
+    length = len(sentence.fill(dict.fromkeys(sentence.placeholders, "x" * _LONGEST_FILL)))
+    if length > LONGEST_SUMMARY:
+        yield f"summary/{name}: up to {length} characters once filled, {LONGEST_SUMMARY} allowed"
+
+
+def _check_rules_have_cards(files: Files, says: Says) -> Iterator[str]:
+    present = set(files.folders["recommendations"]) | set(files.folders["notices"])
+    for name in sorted(set(says) - present):
+        yield f"cards/recommendations/{name}.json: missing or faulty; a rule speaks through it"
+
+
+def _check_threshold(document: Document, known: _Known) -> Iterator[str]:
+    values = document["values"]
+    for value in values:
+        if value["source"] not in known.sources:
+            yield f"values: {value['source']!r} is not in cards/sources.json"
+        if isinstance(value["value"], list) is not (document["comparison"] == "between"):
+            yield "values: a pair of numbers goes with the comparison between, and with no other"
+    if [v["from"] for v in values] != sorted({v["from"] for v in values}):
+        yield "values: dates must rise, each with a later one below it"
+
+
+def _check_value_set(document: Document, files: Files) -> Iterator[str]:
+    rule = text_rule(document)
+    for key in ("pattern", "not"):
+        try:
+            re.compile(rule.get(key, ""))
+        except re.error as error:
+            yield f"extension: the text {key} is no regular expression: {error}"
+    systems = set(files.single["code-systems"].get("systems", {}))
+    for system, concept in pairs(document):
+        if system not in systems:
+            yield f"compose: {system!r} is not in cards/code-systems.json"
+        if extension(concept, "needs-text") and "pattern" not in rule:
+            yield f"compose: {concept['code']} needs a text, and no text pattern is given"

@@ -1,0 +1,231 @@
+"""
+Which prefetch keys are answered, and with what.
+
+An absent key means *ask the server*; null or an empty Bundle, *asked, and nothing there*; an
+OperationOutcome, *asked, and it failed*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from cds_service.errors import CallError
+from cds_service.fhir import wire
+
+
+class State(StrEnum):
+    """What became of one prefetch template."""
+
+    ANSWERED = "answered"
+    PARTIAL = "first page only"
+    FAILED = "failed"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A resource that cannot be decoded: `codings` are what could still be read of its code."""
+
+    key: str
+    reference: str
+    codings: tuple[wire.Coding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The resources that came for one key."""
+
+    state: State
+    resources: tuple[Any, ...] = ()
+    malformed: tuple[Malformed, ...] = ()
+
+
+ABSENT = Answer(State.ABSENT)
+_FAILED = Answer(State.FAILED)
+_EMPTY = Answer(State.ANSWERED)
+
+class Prefetch(wire.Wire):
+    """A sound prefetch, decoded in one pass; keys that we did not ask for are skipped."""
+
+    patient: wire.Patient | msgspec.UnsetType | None = msgspec.UNSET
+    conditions: wire.Bundle[wire.Condition] | msgspec.UnsetType | None = msgspec.UNSET
+    observations: wire.Bundle[wire.Observation] | msgspec.UnsetType | None = msgspec.UNSET
+    laboratory: wire.Bundle[wire.Observation] | msgspec.UnsetType | None = msgspec.UNSET
+    medicationRequests: wire.Bundle[wire.Record] | msgspec.UnsetType | None = msgspec.UNSET
+    medicationStatements: wire.Bundle[wire.Record] | msgspec.UnsetType | None = msgspec.UNSET
+    allergies: wire.Bundle[wire.Record] | msgspec.UnsetType | None = msgspec.UNSET
+    procedures: wire.Bundle[wire.Record] | msgspec.UnsetType | None = msgspec.UNSET
+    serviceRequests: wire.Bundle[wire.Record] | msgspec.UnsetType | None = msgspec.UNSET
+    imaging: wire.Bundle[wire.Record] | msgspec.UnsetType | None = msgspec.UNSET
+
+
+_TYPES: Mapping[str, type] = {
+    "patient": wire.Patient,
+    "conditions": wire.Condition,
+    "observations": wire.Observation,
+    "laboratory": wire.Observation,
+}
+# The resource type that answers each key; helpers such as Medication may stand beside it.
+_EXPECTED = {
+    "patient": "Patient",
+    "conditions": "Condition",
+    "observations": "Observation",
+    "laboratory": "Observation",
+    "medicationRequests": "MedicationRequest",
+    "medicationStatements": "MedicationStatement",
+    "allergies": "AllergyIntolerance",
+    "procedures": "Procedure",
+    "serviceRequests": "ServiceRequest",
+    "imaging": "DiagnosticReport",
+}
+KEYS = tuple(_EXPECTED)
+
+_BUNDLES: dict[str, msgspec.json.Decoder[Any]] = {
+    key: msgspec.json.Decoder(wire.Bundle[_TYPES.get(key, wire.Record)])  # type: ignore[misc]
+    for key in KEYS
+}
+_SINGLES: dict[str, msgspec.json.Decoder[Any]] = {
+    key: msgspec.json.Decoder(_TYPES.get(key, wire.Record)) for key in KEYS
+}
+_RAW_BUNDLE = msgspec.json.Decoder(wire.Bundle[msgspec.Raw])
+_ANYTHING = msgspec.json.Decoder()
+
+
+def read_answers(
+    prefetch: Prefetch | Mapping[str, msgspec.Raw], required: frozenset[str]
+) -> dict[str, Answer]:
+    """
+    What came for every key of the catalogue.
+
+    Raises CallError (412) that names the first required key without a usable answer.
+    """
+    if isinstance(prefetch, Prefetch):
+        answers = {key: _decoded(key, getattr(prefetch, key)) for key in KEYS}
+    else:
+        answers = {key: _read(key, prefetch.get(key)) for key in KEYS}
+    for key in sorted(required):
+        if answers[key].state in (State.FAILED, State.ABSENT):
+            raise CallError(
+                412,
+                "required",
+                "Required data was not supplied and could not be read.",
+                f"prefetch key: {key}",
+            )
+    return answers
+
+
+def is_sound(prefetch: Prefetch) -> bool:
+    """Whether every value is what its key asks for: a Patient, and Bundles for the searches."""
+    for key in KEYS:
+        value = getattr(prefetch, key)
+        if value is not None and value is not msgspec.UNSET:
+            if value.resourceType != ("Patient" if key == "patient" else "Bundle"):
+                return False
+    return True
+
+
+def _decoded(key: str, value: Any) -> Answer:
+    if value is msgspec.UNSET:
+        return ABSENT
+    if value is None:
+        return _EMPTY
+    return Answer(State.ANSWERED, (value,)) if key == "patient" else _bundle(value)
+
+
+def _bundle(bundle: wire.Bundle[Any]) -> Answer:
+    found = [entry.resource for entry in bundle.entry]
+    return Answer(_state(bundle), _results(found))
+
+
+def _read(key: str, raw: msgspec.Raw | None) -> Answer:
+    if raw is None:
+        return ABSENT
+    body = bytes(raw)
+    if body == b"null":
+        return _EMPTY
+    try:
+        return _typed(key, body)
+    except msgspec.ValidationError:
+        return _untyped(key, body)
+
+
+def _typed(key: str, body: bytes) -> Answer:
+    """The fast way: everything decodes."""
+    bundle = _BUNDLES[key].decode(body)
+    if bundle.resourceType != "Bundle":
+        return _single(key, bundle.resourceType, body)
+    return _bundle(bundle)
+
+
+def _results(found: Sequence[Any]) -> tuple[Any, ...]:
+    """A search may add an OperationOutcome with hints, and entries may be empty: no results."""
+    return tuple(
+        [r for r in found if r is not None and r.resourceType != "OperationOutcome"]
+    )
+
+
+def _state(bundle: wire.Bundle[Any]) -> State:
+    is_page = any(link.relation == "next" for link in bundle.link)
+    return State.PARTIAL if is_page else State.ANSWERED
+
+
+def _single(key: str, resource_type: str | None, body: bytes) -> Answer:
+    """A bare resource instead of a Bundle: right for a read, tolerated for a search."""
+    if resource_type == "OperationOutcome":
+        return _FAILED
+    if resource_type != _EXPECTED[key]:
+        return ABSENT
+    return Answer(State.ANSWERED, (_SINGLES[key].decode(body),))
+
+
+def _untyped(key: str, body: bytes) -> Answer:
+    """The slow way: find out which resource does not decode, and keep the others."""
+    try:
+        bundle = _RAW_BUNDLE.decode(body)
+    except msgspec.ValidationError:
+        return ABSENT  # not even an object: as if it had not been sent
+    if bundle.resourceType != "Bundle":
+        return _bare(key, bundle.resourceType, body)
+    good: list[Any] = []
+    bad: list[Malformed] = []
+    for entry in bundle.entry:
+        if entry.resource is not None and bytes(entry.resource) != b"null":
+            _sort(key, bytes(entry.resource), good, bad)
+    return Answer(_state(bundle), _results(good), tuple(bad))
+
+
+def _bare(key: str, resource_type: str | None, body: bytes) -> Answer:
+    if resource_type != _EXPECTED[key]:
+        return _FAILED if resource_type == "OperationOutcome" else ABSENT
+    if key == "patient":
+        return ABSENT  # a patient that cannot be read is as good as none
+    return Answer(State.ANSWERED, (), (_malformed(key, body),))
+
+
+def _sort(key: str, body: bytes, good: list[Any], bad: list[Malformed]) -> None:
+    try:
+        good.append(_SINGLES[key].decode(body))
+    except msgspec.ValidationError:
+        bad.append(_malformed(key, body))
+
+
+def _malformed(key: str, body: bytes) -> Malformed:
+    content = _ANYTHING.decode(body)
+    if not isinstance(content, dict):
+        return Malformed(key, _EXPECTED[key], ())
+    reference = f"{_EXPECTED[key]}/{content.get('id')}"
+    return Malformed(key, reference, tuple(_salvaged_codings(content.get("code"))))
+
+
+def _salvaged_codings(code: object) -> Iterator[wire.Coding]:
+    codings = code.get("coding") if isinstance(code, dict) else None
+    for coding in codings if isinstance(codings, list) else ():
+        try:
+            yield msgspec.convert(coding, wire.Coding)
+        except msgspec.ValidationError:
+            continue

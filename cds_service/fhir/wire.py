@@ -1,0 +1,188 @@
+"""
+The few FHIR elements that rules read, as types for a decoder that skips all the rest.
+
+A chart of hundreds of kilobytes is decoded without building what nobody reads. Names are those of
+FHIR R4 on the wire. `gc=False` keeps these short-lived trees out of garbage collection.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+
+class Wire(Struct, gc=False, kw_only=True):
+    """What all types here share."""
+
+
+class Coding(Wire):
+    """A code with its system."""
+
+    system: str | None = None
+    code: str | None = None
+    display: str | None = None
+
+
+class CodeableConcept(Wire):
+    """Codes and text of one concept."""
+
+    coding: tuple[Coding, ...] = ()
+    text: str | None = None
+
+
+class Reference(Wire):
+    """A reference to another resource."""
+
+    reference: str | None = None
+    display: str | None = None
+
+
+class Period(Wire):
+    """A time span."""
+
+    start: str | None = None
+    end: str | None = None
+
+
+class Quantity(Wire):
+    """A number with its unit."""
+
+    value: float | None = None
+    comparator: str | None = None
+    unit: str | None = None
+    system: str | None = None
+    code: str | None = None
+
+
+class Annotation(Wire):
+    """A remark."""
+
+    text: str | None = None
+
+
+class Component(Wire):
+    """A part of an observation."""
+
+    code: CodeableConcept | None = None
+    valueQuantity: Quantity | None = None
+    valueCodeableConcept: CodeableConcept | None = None
+    valueString: str | None = None
+
+
+class Observation(Wire):
+    """What is read of an Observation."""
+
+    resourceType: str | None = None
+    id: str | None = None
+    status: str | None = None
+    code: CodeableConcept | None = None
+    category: tuple[CodeableConcept, ...] = ()
+    subject: Reference | None = None
+    effectiveDateTime: str | None = None
+    effectivePeriod: Period | None = None
+    effectiveInstant: str | None = None
+    issued: str | None = None
+    valueQuantity: Quantity | None = None
+    valueCodeableConcept: CodeableConcept | None = None
+    valueString: str | None = None
+    valueBoolean: bool | None = None
+    valueInteger: int | None = None
+    dataAbsentReason: CodeableConcept | None = None
+    component: tuple[Component, ...] = ()
+    method: CodeableConcept | None = None
+    note: tuple[Annotation, ...] = ()
+
+
+class Condition(Wire):
+    """What is read of a Condition."""
+
+    resourceType: str | None = None
+    id: str | None = None
+    clinicalStatus: CodeableConcept | None = None
+    verificationStatus: CodeableConcept | None = None
+    code: CodeableConcept | None = None
+    bodySite: tuple[CodeableConcept, ...] = ()
+    subject: Reference | None = None
+    onsetDateTime: str | None = None
+    onsetPeriod: Period | None = None
+    recordedDate: str | None = None
+
+
+class Dosage(Wire):
+    """The way a drug is given."""
+
+    route: CodeableConcept | None = None
+
+
+class Record(Wire):
+    """What is read of every other type: drugs, allergies, procedures, requests, reports."""
+
+    resourceType: str | None = None
+    id: str | None = None
+    status: str | None = None
+    intent: str | None = None
+    clinicalStatus: CodeableConcept | None = None
+    verificationStatus: CodeableConcept | None = None
+    code: CodeableConcept | None = None
+    subject: Reference | None = None
+    patient: Reference | None = None
+    medicationCodeableConcept: CodeableConcept | None = None
+    medicationReference: Reference | None = None
+    authoredOn: str | None = None
+    dateAsserted: str | None = None
+    recordedDate: str | None = None
+    effectiveDateTime: str | None = None
+    effectivePeriod: Period | None = None
+    performedDateTime: str | None = None
+    performedPeriod: Period | None = None
+    occurrenceDateTime: str | None = None
+    conclusion: str | None = None
+    dosageInstruction: tuple[Dosage, ...] = ()
+    dosage: tuple[Dosage, ...] = ()
+    contained: tuple[Record, ...] = ()
+
+
+class Extension(Wire):
+    """An extension that carries a code."""
+
+    url: str | None = None
+    valueCode: str | None = None
+
+
+class Patient(Wire):
+    """What is read of a Patient; no name, number or address among it."""
+
+    resourceType: str | None = None
+    id: str | None = None
+    gender: str | None = None
+    birthDate: str | None = None
+    deceasedBoolean: bool | None = None
+    deceasedDateTime: str | None = None
+    extension: tuple[Extension, ...] = ()
+
+
+R = TypeVar("R")
+
+
+class Entry(Wire, Generic[R]):
+    """An entry of a Bundle."""
+
+    resource: R | None = None
+
+
+class Link(Wire):
+    """A link of a Bundle; `next` tells that this is not all."""
+
+    relation: str | None = None
+
+
+class Bundle(Wire, Generic[R]):
+    """A Bundle of resources read as one type; `resourceType` tells what really came."""
+
+    resourceType: str | None = None
+    link: tuple[Link, ...] = ()
+    entry: tuple[Entry[R], ...] = ()
+
+
+Resource = Patient | Condition | Observation | Record

@@ -1,0 +1,1 @@
+"""Everything that knows CDS Hooks: discovery, hook calls, cards."""

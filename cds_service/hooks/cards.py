@@ -1,0 +1,239 @@
+"""An outcome and its card content become a CDS Hooks card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cds_service.content.check import LONGEST_SUMMARY, placeholders_of
+from cds_service.content.model import CardContent, Content, DetailLine, Review
+from cds_service.content.templates import Sentence, parse
+from cds_service.domain.outcomes import Basis, Fills, Indicator, Line, Recommended
+from cds_service.domain.snapshot import DataGap, PatientSnapshot
+from cds_service.domain.thresholds import Thresholds
+from cds_service.errors import ContentError
+
+TOPIC_SYSTEM = "urn:x-lam-tsc-cds:recommendation"
+OVERRIDE_SYSTEM = "urn:x-lam-tsc-cds:override-reason"
+FURTHER = "further-recommendations"
+NOT_MADE = "check-not-made"
+NOTICES = {
+    FURTHER: (
+        {"further": frozenset({"count"})},
+        {"further": frozenset({"titles"})},
+    ),
+    NOT_MADE: (
+        {"failed": frozenset[str]()},
+        {"failed": frozenset({"titles"})},
+    ),
+}
+_LONGEST_SHOWN = 60
+_URGENCY = {Indicator.CRITICAL: 0, Indicator.WARNING: 1, Indicator.INFO: 2}
+
+Card = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """A card whose thresholds are filled in for one day."""
+
+    content: CardContent
+    summaries: Mapping[str, Sentence]
+    detail: tuple[DetailLine, ...]
+    source: Mapping[str, Any]
+    review: str
+
+
+class CardWriter:
+    """Writes the cards of one set of content; `icon` is the URL of our picture."""
+
+    def __init__(self, content: Content, icon: str, new_uuid: Callable[[], str]) -> None:
+        """Prepare what is the same on every card."""
+        self._content = content
+        self._icon = icon
+        self._new_uuid = new_uuid
+        self._overrides = [
+            {"system": OVERRIDE_SYSTEM, "code": code, "display": display}
+            for code, display in content.phrases.override_reasons.items()
+        ]
+        self._headings = {name: parse(t) for name, t in content.phrases.headings.items()}
+        self._compiled: tuple[Thresholds | None, dict[str, _Compiled]] = (None, {})
+
+    def write(
+        self,
+        outcome: Recommended,
+        thresholds: Thresholds,
+        patient: PatientSnapshot,
+        reads: frozenset[str],
+    ) -> Card:
+        """
+        One card, whole.
+
+        Raises ContentError rather than send a summary that is too long: cut short, half a
+        clinical sentence can mean its opposite.
+        """
+        card = self._cards_for(thresholds)[outcome.card]
+        summary = card.summaries[outcome.summary.id].fill(outcome.summary.fills)
+        if len(summary) > LONGEST_SUMMARY:
+            raise ContentError([f"{outcome.card}: a filled summary is too long"])
+        return {
+            "uuid": self._new_uuid(),
+            "summary": summary,
+            "indicator": (outcome.indicator or card.content.indicator).value,
+            "detail": "\n\n".join(self._detail(card, outcome, thresholds, patient, reads)),
+            "source": card.source,
+            "overrideReasons": self._overrides,
+        }
+
+    def write_notice(self, notice: str, fills: Fills, thresholds: Thresholds) -> Card:
+        """A card about the answer itself rather than about the patient."""
+        (line,) = NOTICES[notice][0]
+        outcome = Recommended(notice, Line(line, fills), (), (Line(line, fills),))
+        return self.write(outcome, thresholds, PatientSnapshot(), frozenset())
+
+    def title_of(self, card: str) -> str:
+        """What a card is called."""
+        return self._content.cards[card].title
+
+    def reasons(self, because: Iterable[Basis], thresholds: Thresholds) -> list[str]:
+        """The reasons of an outcome as plain lines, for people who read a terminal."""
+        return [self._basis(basis, thresholds) for basis in because]
+
+    def gap_line(self, gap: DataGap) -> str:
+        """One gap in words: which value, of when, what is wrong and what to correct."""
+        phrases = self._content.phrases
+        fact = phrases.facts.get(gap.fact, "a value of unknown kind")
+        when = f" of {gap.on}" if gap.on else ""
+        shown = f" ({as_code(gap.shown)})" if gap.shown else ""
+        return f"{fact}{when}, {as_code(gap.reference)}: {phrases.gaps[gap.reason]}{shown}"
+
+    def _cards_for(self, thresholds: Thresholds) -> dict[str, _Compiled]:
+        day, compiled = self._compiled
+        if day is not thresholds:
+            compiled = dict(self._compile_all(thresholds))
+            self._compiled = (thresholds, compiled)
+        return compiled
+
+    def _compile_all(self, thresholds: Thresholds) -> Iterator[tuple[str, _Compiled]]:
+        words = {
+            name: text for t in thresholds.values() for name, text in placeholders_of(t).items()
+        }
+        for card in (*self._content.cards.values(), *self._content.notices.values()):
+            summaries = {name: text.fill_known(words) for name, text in card.summaries.items()}
+            detail = [DetailLine(line.id, line.text.fill_known(words)) for line in card.detail]
+            yield card.id, _Compiled(
+                card, summaries, tuple(detail), self._source(card), self._review(card.review)
+            )
+
+    def _source(self, card: CardContent) -> dict[str, Any]:
+        source = self._content.sources[card.source]
+        topic = {"system": TOPIC_SYSTEM, "code": card.id, "display": card.title}
+        return {"label": source.label, "url": source.url, "icon": self._icon, "topic": topic}
+
+    def _review(self, review: Review) -> str:
+        due = review.due.isoformat()
+        if review.status == "awaiting":
+            return f"*{self._phrase('awaiting', due=due)}*"
+        return f"*{self._phrase('signed', by=review.by, on=str(review.on), due=due)}*"
+
+    def _detail(
+        self,
+        card: _Compiled,
+        outcome: Recommended,
+        thresholds: Thresholds,
+        patient: PatientSnapshot,
+        reads: frozenset[str],
+    ) -> Iterator[str]:
+        headings = self._content.phrases.headings
+        yield from _said(card.detail, outcome.lines)
+        basis = self.reasons(outcome.because, thresholds)
+        if basis:
+            yield _list(headings["basis"], basis)
+        unknown = list(self._unknown(outcome, patient, reads))
+        if unknown:
+            yield _list(headings["unknown"], unknown)
+        evidence = list(self._evidence(card.content, {line.id for line in outcome.lines}))
+        if evidence:
+            yield _list(headings["evidence"], evidence)
+        yield card.review
+
+    def _basis(self, basis: Basis, thresholds: Thresholds) -> str:
+        phrases = self._content.phrases
+        parts = [phrases.labels[basis.label]]
+        parts[0] += f": **{basis.value}**" if basis.value else ""
+        parts += [str(basis.on)] if basis.on else []
+        parts += [phrases.how[basis.how]] if basis.how else []
+        parts += [basis.note] if basis.note else []
+        parts += [self._threshold(basis.threshold, thresholds)] if basis.threshold else []
+        parts += [as_code(basis.reference)] if basis.reference else []
+        return ", ".join(parts)
+
+    def _threshold(self, name: str, thresholds: Thresholds) -> str:
+        limit = thresholds[name]
+        return self._phrase("threshold", threshold=str(limit), source=self._link(limit.source))
+
+    def _link(self, name: str) -> str:
+        source = self._content.sources[name]
+        return f"[{source.label}]({source.url})"
+
+    def _unknown(
+        self, outcome: Recommended, patient: PatientSnapshot, reads: frozenset[str]
+    ) -> Iterator[str]:
+        gaps = outcome.gaps or [gap for gap in patient.gaps if gap.fact in reads | {"*"}]
+        yield from map(self.gap_line, gaps)
+        for heading, facts in (
+            ("not-sent", patient.unavailable & reads),
+            ("first-page", patient.partial & reads),
+        ):
+            if facts:
+                names = sorted({self._content.phrases.facts[fact] for fact in facts})
+                yield self._phrase(heading, facts=", ".join(names))
+
+    def _evidence(self, card: CardContent, said: set[str]) -> Iterator[str]:
+        for grade in card.grades:
+            if not grade.lines or said & set(grade.lines):
+                yield self._phrase(
+                    "graded" if grade.strength else "ungraded",
+                    statement=grade.statement,
+                    strength=grade.strength,
+                    certainty=grade.certainty,
+                    kind=grade.kind,
+                    source=self._link(grade.source),
+                )
+
+    def _phrase(self, heading: str, **fills: str | None) -> str:
+        known = {name: text for name, text in fills.items() if text is not None}
+        return self._headings[heading].fill(known)
+
+
+def in_order_of_urgency(cards: Sequence[Card]) -> list[Card]:
+    """Most urgent first; within one urgency the order of the rules stays."""
+    return sorted(cards, key=lambda card: _URGENCY[Indicator(card["indicator"])])
+
+
+def _said(detail: Iterable[DetailLine], lines: Iterable[Line]) -> Iterator[str]:
+    """The lines that are always shown and those the rule says, in the order of the content."""
+    fills = {line.id: line.fills for line in lines}
+    for line in detail:
+        if line.id is None:
+            yield line.text.fill({})
+        elif line.id in fills:
+            yield line.text.fill(fills[line.id])
+
+
+def _list(heading: str, items: Iterable[str]) -> str:
+    return "\n".join([f"**{heading}**", "", *(f"- {item}" for item in items)])
+
+
+def as_code(text: str) -> str:
+    """
+    Text from the record, shown inert: inside a code span no markdown, HTML or link comes alive.
+
+    Backticks and line ends, which could end the span, are replaced; long text is cut and says so.
+    """
+    flat = text
+    if not text.isprintable() or "`" in text:
+        flat = "".join(c if c.isprintable() and c != "`" else " " for c in text)
+    cut = flat if len(flat) <= _LONGEST_SHOWN else f"{flat[:_LONGEST_SHOWN]}..."
+    return f"`{cut.strip() or 'empty'}`"

@@ -1,0 +1,180 @@
+"""The JSON of a hook call, checked, as a value."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Annotated, Any, Generic, TypeVar
+
+import msgspec
+from jsonschema import Draft202012Validator, ValidationError
+
+from cds_service.errors import CallError
+
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+
+
+P = TypeVar("P")
+
+
+@dataclass(frozen=True, slots=True)
+class HookRequest(Generic[P]):
+    """
+    A call that may be judged.
+
+    `prefetch` is the prefetch decoded as one type, or, if that failed, each value as it came.
+    """
+
+    hook: str
+    hook_instance: str
+    patient_id: str
+    user_id: str | None
+    prefetch: P | Mapping[str, msgspec.Raw]
+
+    @property
+    def hook_instance_for_log(self) -> str:
+        """The id if it is a UUID; other text might be anything, even a name."""
+        return self.hook_instance if _UUID.fullmatch(self.hook_instance) else "not-a-uuid"
+
+    @property
+    def user_is_clinician(self) -> bool:
+        """False for a patient or proxy: the cards are worded for clinicians."""
+        return not (self.user_id or "").startswith(("Patient/", "RelatedPerson/"))
+
+
+_Text = Annotated[str, msgspec.Meta(pattern=r"\S")]
+_Id = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9\-.]{1,255}\Z")]
+
+
+class _Context(msgspec.Struct):
+    patientId: _Id
+    userId: str | None = None
+    encounterId: str | None = None
+
+
+class _Call(msgspec.Struct, Generic[P]):
+    """A sound call: what `schemas/request.schema.json` asks, as types that decode in one pass."""
+
+    hook: _Text
+    hookInstance: _Text
+    context: _Context
+    fhirServer: str | None = None
+    fhirAuthorization: dict[str, msgspec.Raw] | None = None
+    prefetch: P | None = None
+
+
+class _Anything(msgspec.Struct):
+    """The members of a call of any form, to find out what is wrong with it."""
+
+    hook: Any = msgspec.UNSET
+    hookInstance: Any = msgspec.UNSET
+    fhirServer: Any = msgspec.UNSET
+    fhirAuthorization: Any = msgspec.UNSET
+    context: Any = msgspec.UNSET
+    prefetch: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class RequestReader(Generic[P]):
+    """
+    Reads the bodies of calls.
+
+    `prefetch_type` is what a sound prefetch decodes to, in the one pass that reads the envelope.
+    A chart with one odd value is read again, value by value: rare, and nothing is lost.
+    """
+
+    def __init__(self, prefetch_type: type[P], is_sound: Callable[[P], bool]) -> None:
+        """Make the decoders, once; `is_sound` tells whether a decoded prefetch lost nothing."""
+        self._is_sound = is_sound
+        self._fast = msgspec.json.Decoder(_Call[prefetch_type])  # type: ignore[valid-type]
+
+    def read(self, body: bytes, hook: str) -> HookRequest[P]:
+        """
+        Read the body of a call to a service of `hook`.
+
+        Raises CallError (400) that names the member at fault and repeats nothing of its content.
+        """
+        try:
+            call: Any = self._fast.decode(body)
+        except msgspec.ValidationError:
+            call = None
+        except msgspec.DecodeError as error:
+            raise _bad("The body is not JSON.", str(error)) from None
+        except (RecursionError, UnicodeDecodeError) as error:
+            raise _bad("The body is not JSON.", type(error).__name__) from None
+        if call is None or not self._keeps_all(call):
+            call = _read_value_by_value(body)
+        if call.hook != hook:
+            text = "This service does not answer the hook of the call."
+            raise _bad(text, f"hook: expected {hook}")
+        context = call.context
+        return HookRequest(
+            call.hook, call.hookInstance, context.patientId, context.userId, call.prefetch or {}
+        )
+
+    def _keeps_all(self, call: _Call[P]) -> bool:
+        """Whether decoding by type lost nothing, and the members fit one another."""
+        if call.fhirAuthorization is not None and not call.fhirServer:
+            return False
+        return call.prefetch is None or self._is_sound(call.prefetch)
+
+
+def _read_value_by_value(body: bytes) -> _Call[Mapping[str, msgspec.Raw]]:
+    """The slow way: say what is wrong, or keep each prefetch value as it came."""
+    try:
+        sent = _ANYTHING.decode(body)
+    except msgspec.ValidationError:
+        raise _bad("The body is not a JSON object.", "the whole body") from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise _bad("The body is not JSON.", type(error).__name__) from None
+    _check(sent)
+    context = sent.context
+    known = _Context(context["patientId"], context.get("userId"), context.get("encounterId"))
+    return _Call(sent.hook, sent.hookInstance, known, prefetch=_members(sent.prefetch))
+
+
+def _check(sent: _Anything) -> None:
+    """Hold the members against the schema; which sentence of it failed is not repeated."""
+    members = {
+        name: value
+        for name in ("hook", "hookInstance", "fhirServer", "fhirAuthorization", "context")
+        if (value := getattr(sent, name)) is not msgspec.UNSET
+    }
+    error = next(_validator().iter_errors(members), None)
+    if error is not None:
+        raise _bad("The call lacks a member, or one has a wrong form.", _where(error))
+
+
+@cache
+def _validator() -> Draft202012Validator:
+    schema = files("cds_service.hooks") / "schemas" / "request.schema.json"
+    return Draft202012Validator(json.loads(schema.read_text(encoding="utf-8")))
+
+
+def _where(error: ValidationError) -> str:
+    path = ".".join(str(part) for part in error.absolute_path)
+    if error.validator in ("required", "dependentRequired"):
+        wanted = error.message.split("'")[1]
+        return f"{path}.{wanted}: missing".lstrip(".")
+    schema = error.schema if isinstance(error.schema, dict) else {}
+    return f"{path or 'the whole body'}: expected {schema.get('description', 'another form')}"
+
+
+_ANYTHING = msgspec.json.Decoder(_Anything)
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def _members(raw: msgspec.Raw | msgspec.UnsetType) -> Mapping[str, msgspec.Raw]:
+    if not isinstance(raw, msgspec.Raw) or bytes(raw) == b"null":
+        return {}
+    try:
+        return _MEMBERS.decode(raw)
+    except msgspec.ValidationError:
+        raise _bad("A member has a wrong form.", "prefetch: expected an object") from None
+
+
+def _bad(text: str, where: str) -> CallError:
+    return CallError(400, "invalid", text, where)

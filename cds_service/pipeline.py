@@ -1,0 +1,180 @@
+"""One hook call, from its body to its cards, on one page."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from uuid import uuid4
+
+from cds_service.content.model import Content
+from cds_service.domain.outcomes import NotIndicated, Outcome, Recommended, Rule, Undetermined
+from cds_service.domain.population import SETTLED
+from cds_service.domain.snapshot import DataGap, PatientSnapshot
+from cds_service.domain.thresholds import Thresholds
+from cds_service.errors import CallError
+from cds_service.fhir.extraction import ANY_FACT, Extractor, check_patient
+from cds_service.fhir.prefetch import Prefetch, is_sound, read_answers
+from cds_service.hooks.cards import FURTHER, NOT_MADE, Card, CardWriter, in_order_of_urgency
+from cds_service.hooks.catalogue import Service
+from cds_service.hooks.request import HookRequest, RequestReader
+from cds_service.recommendations import (
+    PATIENT_VIEW,
+    review_unreadable_data,
+    why_no_rule_applies,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What one rule answered; `outcome` is None when the rule failed."""
+
+    card: str
+    outcome: Outcome | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The cards of a call, with all that led to them."""
+
+    request: HookRequest[Prefetch]
+    patient: PatientSnapshot
+    judgements: tuple[Judgement, ...]
+    cards: tuple[Card, ...]
+
+
+class Pipeline:
+    """Answers hook calls with one set of content; `today` and `new_uuid` make it repeatable."""
+
+    def __init__(
+        self,
+        content: Content,
+        *,
+        icon: str,
+        max_cards: int,
+        today: Callable[[], date] = date.today,
+        new_uuid: Callable[[], str] = lambda: str(uuid4()),
+    ) -> None:
+        """Prepare everything that does not depend on the patient."""
+        self.content = content
+        self.writer = CardWriter(content, icon, new_uuid)
+        self.today = today
+        self._reader: RequestReader[Prefetch] = RequestReader(Prefetch, is_sound)
+        self._extractor = Extractor(content)
+        self._max_cards = max_cards
+
+    def answer(self, service: Service, body: bytes, as_of: date | None = None) -> Answer:
+        """
+        Answer one call; `as_of` overrides the day of the call.
+
+        Raises CallError for a call that cannot be judged.
+        """
+        request = self._reader.read(body, service.hook)
+        day = as_of or self.today()
+        thresholds = self.content.thresholds_on(day)
+        answers = read_answers(request.prefetch, service.required)
+        check_patient(answers["patient"], request.patient_id)
+        patient = self._extractor.extract(answers, request.patient_id, thresholds, day)
+        judgements = self._judge(patient, thresholds, day)
+        cards = self._cards(judgements, patient, thresholds) if request.user_is_clinician else []
+        return Answer(request, patient, judgements, tuple(cards))
+
+    def _judge(
+        self, patient: PatientSnapshot, thresholds: Thresholds, day: date
+    ) -> tuple[Judgement, ...]:
+        barred = why_no_rule_applies(patient, thresholds, day)
+        judgements = []
+        for rule in PATIENT_VIEW:
+            if barred is not None and rule.CARD not in barred[1]:
+                judgements.append(Judgement(rule.CARD, NotIndicated((barred[0],), SETTLED)))
+            else:
+                judgements.append(_judge_one(rule, patient, thresholds, day))
+        if all(judgement.outcome is None for judgement in judgements):
+            raise CallError(500, "exception", "No recommendation could be judged.")
+        if barred is None:
+            unjudged = tuple(_unjudged(judgements))
+            last = review_unreadable_data.recommend(unjudged)
+            judgements.append(Judgement(review_unreadable_data.CARD, last))
+        return tuple(judgements)
+
+    def _cards(
+        self,
+        judgements: tuple[Judgement, ...],
+        patient: PatientSnapshot,
+        thresholds: Thresholds,
+    ) -> list[Card]:
+        cards = in_order_of_urgency(
+            [
+                self.writer.write(judged.outcome, thresholds, patient, _READS[judged.card])
+                for judged in judgements
+                if isinstance(judged.outcome, Recommended)
+            ]
+        )
+        failed = [self.writer.title_of(j.card) for j in judgements if j.outcome is None]
+        if failed:
+            notice = {"titles": ", ".join(failed)}
+            cards.append(self.writer.write_notice(NOT_MADE, notice, thresholds))
+        return self._capped(cards, thresholds)
+
+    def _capped(self, cards: list[Card], thresholds: Thresholds) -> list[Card]:
+        """No more than the maximum; the last card then names what is left out."""
+        if len(cards) <= self._max_cards:
+            return cards
+        shown, rest = cards[: self._max_cards - 1], cards[self._max_cards - 1 :]
+        titles = "; ".join(card["source"]["topic"]["display"] for card in rest)
+        fills = {"count": str(len(rest)), "titles": titles}
+        return [*shown, self.writer.write_notice(FURTHER, fills, thresholds)]
+
+
+_READS = {rule.CARD: rule.READS for rule in PATIENT_VIEW} | {
+    review_unreadable_data.CARD: frozenset[str]()
+}
+
+
+def _judge_one(
+    rule: Rule, patient: PatientSnapshot, thresholds: Thresholds, day: date
+) -> Judgement:
+    """One rule; a rule that fails costs the clinician no other card."""
+    try:
+        outcome = rule.recommend(patient, thresholds, day)
+    except Exception as error:  # whatever it is, the other rules still stand
+        log.error("rule failed", extra={"fields": {"rule": rule.CARD, **where_it_failed(error)}})
+        return Judgement(rule.CARD, None)
+    return Judgement(rule.CARD, _downgraded(rule, outcome, patient))
+
+
+def where_it_failed(error: Exception) -> dict[str, str]:
+    """The kind and place of an error, without its message, which may quote the record."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown"
+    return {"error": type(error).__name__, "at": place}
+
+
+def _downgraded(rule: Rule, outcome: Outcome, patient: PatientSnapshot) -> Outcome:
+    """Not indicated, or open, beside a fact that could not be read, is undetermined by it."""
+    if isinstance(outcome, Recommended) or not patient.gaps:
+        return outcome
+    if isinstance(outcome, NotIndicated) and outcome.unless is not None:
+        facts = outcome.unless
+    else:
+        facts = rule.READS | {ANY_FACT}
+    gaps = tuple(gap for gap in patient.gaps if gap.fact in facts)
+    if isinstance(outcome, Undetermined):
+        return replace(outcome, gaps=(*outcome.gaps, *gaps))
+    return Undetermined(tuple(sorted({gap.fact for gap in gaps})), gaps) if gaps else outcome
+
+
+def _unjudged(judgements: list[Judgement]) -> Iterator[DataGap]:
+    """The gaps that left a rule undetermined, each once."""
+    seen: set[DataGap] = set()
+    for judged in judgements:
+        if isinstance(judged.outcome, Undetermined):
+            for gap in judged.outcome.gaps:
+                if gap not in seen:
+                    seen.add(gap)
+                    yield gap

@@ -1,0 +1,35 @@
+"""Runs the service on granian, a production WSGI server."""
+
+from __future__ import annotations
+
+import sys
+
+from granian import Granian
+from granian.constants import Interfaces
+
+from cds_service.settings import Settings
+
+
+def serve(settings: Settings) -> None:
+    """
+    Serve until SIGTERM, then finish the calls under way.
+
+    One blocking thread per process: judging is pure computation, and more threads would only
+    fight for the interpreter lock.
+    """
+    server = Granian(
+        "cds_service.app:serve_app",
+        factory=True,
+        interface=Interfaces.WSGI,
+        address=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        blocking_threads=1,
+        backpressure=1024,
+        workers_kill_timeout=settings.drain_seconds,
+        log_access=False,
+        websockets=False,
+    )
+    print(f"Serving on {settings.base_url}/ (discovery: {settings.base_url}/cds-services)",
+          file=sys.stderr, flush=True)  # fmt: skip
+    server.serve()

@@ -1,0 +1,88 @@
+"use strict";
+
+const byId = (id) => document.getElementById(id);
+const element = (name, text, className) => {
+  const made = document.createElement(name);
+  if (text) made.textContent = text;
+  if (className) made.className = className;
+  return made;
+};
+
+let cases = [];
+
+async function fetchJson(address) {
+  const answer = await fetch(address);
+  const body = await answer.json();
+  if (!answer.ok) throw new Error(body.issue?.[0]?.details?.text ?? `HTTP ${answer.status}`);
+  return body;
+}
+
+function listCases() {
+  const wanted = byId("filter").value.toLowerCase();
+  const list = byId("cases");
+  list.replaceChildren();
+  let group = "";
+  for (const item of cases) {
+    const text = `${item.id} ${item.title} ${item.story}`.toLowerCase();
+    if (!text.includes(wanted)) continue;
+    const [, card] = item.id.split("/");
+    if (card !== group) list.append(element("li", card.replaceAll("-", " "), "group"));
+    group = card;
+    const row = element("li");
+    const button = element("button", item.title);
+    button.type = "button";
+    button.dataset.case = item.id;
+    button.addEventListener("click", () => show(item, button));
+    row.append(button);
+    list.append(row);
+  }
+}
+
+function card(content, detail) {
+  const made = element("article", "", content.indicator);
+  made.append(element("div", content.indicator, "kind"), element("h3", content.summary));
+  const body = element("div", "", "detail");
+  body.innerHTML = detail; // rendered by the service, which lets no HTML of a record through
+  const source = element("p", "Source: ", "source");
+  const link = element("a", content.source.label);
+  link.href = content.source.url;
+  link.rel = "noreferrer";
+  source.append(link);
+  const reasons = element("p", `Override: ${content.overrideReasons.map((r) => r.display).join("; ")}`, "source");
+  made.append(body, source, reasons);
+  return made;
+}
+
+async function show(item, button) {
+  document.querySelector("[aria-current]")?.removeAttribute("aria-current");
+  button.setAttribute("aria-current", "true");
+  byId("case-title").textContent = item.title;
+  byId("story").textContent = item.story;
+  byId("state").textContent = "Asking the service ...";
+  byId("cards").replaceChildren();
+  byId("messages").hidden = true;
+  try {
+    const answer = await fetchJson(`demo/cases/${item.id}`);
+    const found = answer.response.cards;
+    const count = found.length === 1 ? "1 card" : `${found.length || "No"} cards`;
+    byId("state").textContent = `${count}, judged as of ${answer.asOf}.`;
+    byId("cards").replaceChildren(...found.map((c, i) => card(c, answer.details[i])));
+    byId("request").textContent = JSON.stringify(answer.request, null, 2);
+    byId("response").textContent = JSON.stringify(answer.response, null, 2);
+    byId("messages").hidden = false;
+  } catch (error) {
+    byId("state").textContent = `The service could not answer: ${error.message}`;
+  }
+}
+
+async function start() {
+  try {
+    cases = await fetchJson("demo/cases");
+    listCases();
+  } catch (error) {
+    byId("state").textContent = `The list of patients could not be loaded: ${error.message}`;
+  }
+}
+
+byId("filter").addEventListener("input", listCases);
+start();
