@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import date
 from pathlib import Path
@@ -104,8 +105,8 @@ def _service_for(pipeline: Pipeline, body: bytes) -> Service:
 def _show_cards(answer: Answer) -> None:
     for card in answer.cards:
         click.secho(f"{card['indicator'].upper()}  {card['summary']}", bold=True)
-        click.echo(f"{card['detail']}\n\nSource: {card['source']['label']} "
-                   f"({card['source']['url']})\n")  # fmt: skip
+        source = card["source"]
+        click.echo(f"{_plain(card['detail'])}\n\nSource: {source['label']} ({source['url']})\n")
     if not answer.cards:
         click.echo("No cards.")
 
@@ -115,7 +116,13 @@ def _show_judgements(answer: Answer, pipeline: Pipeline, day: date) -> None:
     for judged in answer.judgements:
         click.echo(f"- {judged.card}: {_kind(judged.outcome)}")
         for reason in _reasons(judged.outcome, pipeline, day):
-            click.echo(f"    {reason}")
+            click.echo(f"    {_plain(reason)}")
+
+
+def _plain(markdown: str) -> str:
+    """Our own markdown without its marks, for a terminal."""
+    text = re.sub(r"\[([^\]]+)\]\((\S+?)\)", r"\1, \2", markdown)
+    return re.sub(r"\*\*|`|^\*|\*$", "", text, flags=re.MULTILINE)
 
 
 def _kind(outcome: Outcome | None) -> str:

@@ -142,7 +142,7 @@ def _judge_one(
     """One rule; a rule that fails costs the clinician no other card."""
     try:
         outcome = rule.recommend(patient, thresholds, day)
-    except Exception as error:  # whatever it is, the other rules still stand
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other rules still stand
         log.error("rule failed", extra={"fields": {"rule": rule.CARD, **where_it_failed(error)}})
         return Judgement(rule.CARD, None)
     return Judgement(rule.CARD, _downgraded(rule, outcome, patient))

@@ -90,7 +90,9 @@ class Settings(BaseSettings):
             parts = urlsplit(origin)
             known = parts.scheme in ("http", "https")
             if not known or origin != f"{parts.scheme}://{parts.netloc}":
-                raise ValueError(f"{origin!r} is no origin; write https://host or https://host:port")
+                raise ValueError(
+                    f"{origin!r} is no origin; write https://host or https://host:port"
+                )
         return value
 
     @property

@@ -18,7 +18,7 @@ from cds_service.domain.snapshot import (
     TestKind,
 )
 from cds_service.domain.spirometry import REFERENCE_SET, ReferenceTable, reference_value
-from cds_service.domain.thresholds import Thresholds
+from cds_service.domain.thresholds import Thresholds, plain
 from cds_service.domain.trend import Trend, fit_trend
 
 _TENTH = Decimal("0.1")
@@ -43,7 +43,7 @@ def from_lab_predicted(
         same_kind = reference.kind in (volume.kind, TestKind.UNSPECIFIED)
         if same_kind and reference.measured.on == volume.measured.on:
             percent = 100 * volume.measured.value / reference.measured.value
-            note = f"laboratory's predicted FEV1 {reference.measured.value} L"
+            note = f"laboratory's predicted FEV1 {plain(reference.measured.value)} L"
             return _percent(volume, percent, PercentSource.LAB_PREDICTED, note)
     return None
 
@@ -66,13 +66,11 @@ def from_reference_set(
     if expected is None:
         return None
     percent = Decimal(repr(expected.percent(float(volume.measured.value))))
-    note = f"{REFERENCE_SET}, height {height.value} cm of {height.on}"
+    note = f"{REFERENCE_SET}, height {plain(height.value)} cm of {height.on}"
     return _percent(volume, percent, PercentSource.COMPUTED, note)
 
 
-def _height_for(
-    volume: Spirometry, person: Person, thresholds: Thresholds
-) -> Measurement | None:
+def _height_for(volume: Spirometry, person: Person, thresholds: Thresholds) -> Measurement | None:
     """The newest height not after the test, or else the next one, within the allowed years."""
     months, day = thresholds["height-for-reference-values"].number, volume.measured.on.last
     for height in person.heights:

@@ -171,9 +171,9 @@ def _at_the_border(
     rest: Oxygenation | None, gas: Oxygenation | None, thresholds: Thresholds
 ) -> Oxygenation | None:
     """A saturation of just 89 % with stated context, or a tension between the two limits."""
-    if rest and states_its_context(rest):
-        if _saturation_test(thresholds["spo2-rest-with-marker"])(rest):
-            return rest
+    at_border = _saturation_test(thresholds["spo2-rest-with-marker"])
+    if rest and states_its_context(rest) and at_border(rest):
+        return rest
     return gas if _gas_meets(gas, thresholds["pao2-with-marker"]) else None
 
 
@@ -202,9 +202,7 @@ def _later_and_normal(
     return rest if states_its_context(rest) and not is_low else None
 
 
-def _low_on_exertion(
-    recent: Iterable[Oxygenation], thresholds: Thresholds
-) -> Oxygenation | None:
+def _low_on_exertion(recent: Iterable[Oxygenation], thresholds: Thresholds) -> Oxygenation | None:
     newest = _first(recent, _is_exertion)
     low = _saturation_test(thresholds["spo2-exertion-for-oxygen"])
     return newest if newest and low(newest) else None
@@ -228,17 +226,16 @@ def _set_aside(recent: Iterable[Oxygenation]) -> Iterable[Oxygenation]:
             yield found
 
 
-def _markers(
-    patient: PatientSnapshot, thresholds: Thresholds, as_of: date
-) -> Iterable[Marker]:
+def _markers(patient: PatientSnapshot, thresholds: Thresholds, as_of: date) -> Iterable[Marker]:
     if patient.oedema:
         yield Marker("oedema", finding=patient.oedema[0])
     if patient.p_pulmonale:
         yield Marker("p_pulmonale", finding=patient.p_pulmonale[0])
     blood, months = patient.haematocrit, thresholds["recent-measurement"].number
-    if blood and is_within_months(blood.on, months, as_of):
-        if thresholds["haematocrit-for-oxygen"].is_met_by(blood.value, blood.unit):
-            yield Marker("haematocrit", measured=blood)
+    limit = thresholds["haematocrit-for-oxygen"]
+    is_recent = blood and is_within_months(blood.on, months, as_of)
+    if blood and is_recent and limit.is_met_by(blood.value, blood.unit):
+        yield Marker("haematocrit", measured=blood)
 
 
 def _first(

@@ -19,9 +19,7 @@ NO_MTOR_INHIBITOR = NotIndicated(
 )
 
 
-def unless_adult(
-    patient: PatientSnapshot, thresholds: Thresholds, as_of: date
-) -> Exclusion | None:
+def unless_adult(patient: PatientSnapshot, thresholds: Thresholds, as_of: date) -> Exclusion | None:
     """None for an adult; otherwise why the recommendation does not apply."""
     return unless_aged(patient, thresholds, as_of, "adult-age")
 

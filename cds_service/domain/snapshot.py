@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 from cds_service.domain.dates import PartialDate
 
-
 T = TypeVar("T")
 
 

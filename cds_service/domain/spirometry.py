@@ -16,6 +16,7 @@ from math import exp, log
 from cds_service.domain.snapshot import Sex
 
 REFERENCE_SET = "GLI Global 2022"
+_FIFTH_PERCENTILE = 1.644854  # the quantile that is printed rounded, as 1.645
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,9 @@ class ReferenceValue:
     @property
     def lower_limit(self) -> float:
         """The lower limit of normal (5th percentile) in L."""
-        return float(self.predicted * (1 - 1.645 * self.skew * self.cv) ** (1 / self.skew))
+        return float(
+            self.predicted * (1 - _FIFTH_PERCENTILE * self.skew * self.cv) ** (1 / self.skew)
+        )
 
 
 def reference_value(

@@ -49,6 +49,7 @@ ABSENT = Answer(State.ABSENT)
 _FAILED = Answer(State.FAILED)
 _EMPTY = Answer(State.ANSWERED)
 
+
 class Prefetch(wire.Wire):
     """A sound prefetch, decoded in one pass; keys that we did not ask for are skipped."""
 
@@ -92,7 +93,7 @@ _BUNDLES: dict[str, msgspec.json.Decoder[Any]] = {
 _SINGLES: dict[str, msgspec.json.Decoder[Any]] = {
     key: msgspec.json.Decoder(_TYPES.get(key, wire.Record)) for key in KEYS
 }
-_RAW_BUNDLE = msgspec.json.Decoder(wire.Bundle[msgspec.Raw])
+_RAW_BUNDLE = msgspec.json.Decoder(wire.RawBundle)
 _ANYTHING = msgspec.json.Decoder()
 
 
@@ -123,9 +124,10 @@ def is_sound(prefetch: Prefetch) -> bool:
     """Whether every value is what its key asks for: a Patient, and Bundles for the searches."""
     for key in KEYS:
         value = getattr(prefetch, key)
-        if value is not None and value is not msgspec.UNSET:
-            if value.resourceType != ("Patient" if key == "patient" else "Bundle"):
-                return False
+        if value is None or value is msgspec.UNSET:
+            continue
+        if value.resourceType != ("Patient" if key == "patient" else "Bundle"):
+            return False
     return True
 
 
@@ -164,12 +166,10 @@ def _typed(key: str, body: bytes) -> Answer:
 
 def _results(found: Sequence[Any]) -> tuple[Any, ...]:
     """A search may add an OperationOutcome with hints, and entries may be empty: no results."""
-    return tuple(
-        [r for r in found if r is not None and r.resourceType != "OperationOutcome"]
-    )
+    return tuple([r for r in found if r is not None and r.resourceType != "OperationOutcome"])
 
 
-def _state(bundle: wire.Bundle[Any]) -> State:
+def _state(bundle: wire.Bundle[Any] | wire.RawBundle) -> State:
     is_page = any(link.relation == "next" for link in bundle.link)
     return State.PARTIAL if is_page else State.ANSWERED
 
@@ -194,7 +194,7 @@ def _untyped(key: str, body: bytes) -> Answer:
     good: list[Any] = []
     bad: list[Malformed] = []
     for entry in bundle.entry:
-        if entry.resource is not None and bytes(entry.resource) != b"null":
+        if bytes(entry.resource) not in (b"", b"null"):
             _sort(key, bytes(entry.resource), good, bad)
     return Answer(_state(bundle), _results(good), tuple(bad))
 

@@ -60,9 +60,7 @@ class Vocabulary:
             return [*matches, *(m for found in classes for m in found)]
         return matches
 
-    def named(
-        self, code: wire.CodeableConcept | None, among: Iterable[str]
-    ) -> Iterator[Concept]:
+    def named(self, code: wire.CodeableConcept | None, among: Iterable[str]) -> Iterator[Concept]:
         """The concepts of `among` that code or text means, where text alone may decide."""
         if code is None:
             return

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 
 class Wire(Struct, gc=False, kw_only=True):
@@ -185,4 +185,15 @@ class Bundle(Wire, Generic[R]):
     entry: tuple[Entry[R], ...] = ()
 
 
-Resource = Patient | Condition | Observation | Record
+class RawEntry(Wire):
+    """An entry whose resource is not decoded yet."""
+
+    resource: Raw = Raw()
+
+
+class RawBundle(Wire):
+    """A Bundle that is looked through resource by resource."""
+
+    resourceType: str | None = None
+    link: tuple[Link, ...] = ()
+    entry: tuple[RawEntry, ...] = ()

@@ -122,8 +122,11 @@ class CardWriter:
         for card in (*self._content.cards.values(), *self._content.notices.values()):
             summaries = {name: text.fill_known(words) for name, text in card.summaries.items()}
             detail = [DetailLine(line.id, line.text.fill_known(words)) for line in card.detail]
-            yield card.id, _Compiled(
-                card, summaries, tuple(detail), self._source(card), self._review(card.review)
+            yield (
+                card.id,
+                _Compiled(
+                    card, summaries, tuple(detail), self._source(card), self._review(card.review)
+                ),
             )
 
     def _source(self, card: CardContent) -> dict[str, Any]:
@@ -160,8 +163,9 @@ class CardWriter:
 
     def _basis(self, basis: Basis, thresholds: Thresholds) -> str:
         phrases = self._content.phrases
-        parts = [phrases.labels[basis.label]]
-        parts[0] += f": **{basis.value}**" if basis.value else ""
+        label = phrases.labels[basis.label]
+        shown = basis.value and basis.value != label
+        parts = [f"{label}: **{basis.value}**" if shown else label]
         parts += [str(basis.on)] if basis.on else []
         parts += [phrases.how[basis.how]] if basis.how else []
         parts += [basis.note] if basis.note else []

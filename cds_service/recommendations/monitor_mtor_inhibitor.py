@@ -101,10 +101,11 @@ def _level_lines(
     if level is None:
         missing = patient.is_absent(level_field(use))
         return [Line("trough-missing", {"drug": use.drug})] if missing else []
-    shown, lines = {"level": plain(level.value)}, []
-    for name in ("trough-high", "trough-low"):
-        if thresholds[name].is_met_by(level.value, level.unit):
-            lines.append(Line(name, shown))
+    lines = [
+        Line(name, {"level": plain(level.value)})
+        for name in ("trough-high", "trough-low")
+        if thresholds[name].is_met_by(level.value, level.unit)
+    ]
     if is_within_months(level.on, thresholds["trough-interval"].number, as_of) is False:
         lines.append(Line("trough-old", {"when": str(level.on)}))
     return lines

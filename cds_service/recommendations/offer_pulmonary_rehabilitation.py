@@ -63,9 +63,7 @@ def _advise(patient: PatientSnapshot, reasons: dict[str, Basis]) -> Recommended:
     return Recommended(CARD, Line(next(iter(reasons))), tuple(reasons.values()), tuple(lines))
 
 
-def _reasons(
-    patient: PatientSnapshot, thresholds: Thresholds, as_of: date
-) -> dict[str, Basis]:
+def _reasons(patient: PatientSnapshot, thresholds: Thresholds, as_of: date) -> dict[str, Basis]:
     reasons: dict[str, Basis] = {}
     found, limit = recent_class(patient, thresholds, as_of), thresholds["nyha-for-rehabilitation"]
     if found and limit.is_met_by(Decimal(found.value), "1"):
@@ -77,9 +75,7 @@ def _reasons(
     return reasons
 
 
-def _low_oxygen(
-    patient: PatientSnapshot, thresholds: Thresholds, as_of: date
-) -> dict[str, Basis]:
+def _low_oxygen(patient: PatientSnapshot, thresholds: Thresholds, as_of: date) -> dict[str, Basis]:
     """The reading for which the assessment of home oxygen is advised."""
     assessed = assess_oxygenation(patient, thresholds, as_of)
     walk = None if patient.ambulatory_oxygen else assessed.exertion

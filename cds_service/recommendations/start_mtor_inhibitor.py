@@ -102,9 +102,7 @@ def _values(signs: TreatmentSigns) -> list[Basis]:
     return values
 
 
-def _lines(
-    patient: PatientSnapshot, signs: TreatmentSigns, thresholds: Thresholds
-) -> list[Line]:
+def _lines(patient: PatientSnapshot, signs: TreatmentSigns, thresholds: Thresholds) -> list[Line]:
     lines = [*_sign_lines(signs), *_reading_lines(signs, thresholds), *_history_lines(patient)]
     if patient.mtor_allergy:
         return [*lines, Line("allergy", {"drug": patient.mtor_allergy[0].label})]

@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 from uuid import uuid4
 
 import msgspec
@@ -31,9 +31,9 @@ class JsonFormatter(logging.Formatter):
         return _encode(line).decode()
 
 
-def configure(level: str) -> None:
-    """Write our own loggers to standard error as JSON."""
-    handler = logging.StreamHandler(sys.stderr)
+def configure(level: str, stream: TextIO | None = None) -> None:
+    """Write our own loggers as JSON, to standard error unless told otherwise."""
+    handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter())
     ours = logging.getLogger("cds_service")
     ours.handlers[:] = [handler]

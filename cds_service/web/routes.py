@@ -67,9 +67,15 @@ def allow_origins(app: Any, origins: list[str]) -> None:
         methods=["GET", "POST", "OPTIONS"],
         allow_headers=["Authorization", "Content-Type"],
         expose_headers=[CORRELATION_HEADER],
-        vary_header=True,
         max_age=600,
     )
+    app.after_request(_vary_by_origin)
+
+
+def _vary_by_origin(response: Response) -> Response:
+    """Tell caches that the headers depend on who asked, also when one origin is listed."""
+    response.vary.add("Origin")
+    return response
 
 
 def _service(offered: Mapping[str, Service], service_id: str) -> Service:
@@ -82,6 +88,8 @@ def _service(offered: Mapping[str, Service], service_id: str) -> Service:
 def _body() -> bytes:
     if request.mimetype != _JSON:
         raise CallError(415, "not-supported", "The body must be sent as application/json.")
+    # The server ends the stream where the body ends, also when it comes in chunks without length.
+    request.environ["wsgi.input_terminated"] = True
     return request.get_data(cache=False)
 
 

@@ -246,5 +246,3 @@ def _note_failures(
                 if key in _KEYS_OF[fact]:
                     reader.gap(fact, f"search {key}", "search-failed")
                     break
-
-

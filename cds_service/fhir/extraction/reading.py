@@ -145,9 +145,7 @@ class Reader:
         self.gap(fact, reference_of(sent), reason, on=on)
         return None
 
-    def newest(
-        self, found: Iterable[Coded], quantity: str, fact: str
-    ) -> Measurement | None:
+    def newest(self, found: Iterable[Coded], quantity: str, fact: str) -> Measurement | None:
         """The newest usable value, ties settled."""
         return next(self.series(found, quantity, fact), None)
 
@@ -170,9 +168,7 @@ class Reader:
             exact = exact or settled.on
             yield settled
 
-    def _order_is_unclear(
-        self, found: Measurement, newest: PartialDate | None, fact: str
-    ) -> bool:
+    def _order_is_unclear(self, found: Measurement, newest: PartialDate | None, fact: str) -> bool:
         if newest is None or found.on.last <= newest.first:
             return False
         self.gap(fact, found.reference, "order-unclear", on=found.on)

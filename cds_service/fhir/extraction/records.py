@@ -160,9 +160,9 @@ def read_acts(found: Iterable[wire.Record], reader: Reader) -> Iterator[Found]:
         facts = _FACTS.get(record.resourceType or "", {})
         for concept in reader.tools.vocabulary.named(record.code, facts):
             fact, statuses = facts[concept.id]
-            if record.status in statuses and record.intent not in _NOT_ORDERED:
-                if _is_sound(record, fact, reader):
-                    yield fact, Finding(concept.title, _performed(record), reference_of(record))
+            counts = record.status in statuses and record.intent not in _NOT_ORDERED
+            if counts and _is_sound(record, fact, reader):
+                yield fact, Finding(concept.title, _performed(record), reference_of(record))
         _note_conflict(record, facts, reader)
 
 

@@ -23,9 +23,7 @@ def read_levels(groups: Groups, reader: Reader) -> dict[str, Measurement | None]
     """The newest haematocrit and drug levels."""
     names = ("haematocrit", "sirolimus-level", "everolimus-level")
     return {
-        name.replace("-", "_"): reader.newest(
-            groups.get(name, ()), name, name.replace("-", "_")
-        )
+        name.replace("-", "_"): reader.newest(groups.get(name, ()), name, name.replace("-", "_"))
         for name in names
     }
 

@@ -1,0 +1,150 @@
+"""The real server: it starts, answers in time, takes several workers, and drains."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+import requests
+
+from benchmarks.bodies import request_body
+from tests.support import SERVICE, assert_valid, case_request
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def running(**changed):
+    """`cds-service serve` on a free port of loopback."""
+    port = free_port()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("CDS_")}
+    environment |= {"CDS_PORT": str(port), "CDS_LOG_LEVEL": "info"} | changed
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from cds_service.cli import main; main()", "serve"],
+        env=environment, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    base = f"http://127.0.0.1:{port}"
+    try:
+        wait_until_up(base, process)
+        yield base, process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.communicate(timeout=30)
+
+
+def wait_until_up(base, process):
+    for _ in range(300):
+        assert process.poll() is None, process.stderr.read()
+        try:
+            if requests.get(f"{base}/health", timeout=1).ok:
+                return
+        except requests.ConnectionError:
+            time.sleep(0.1)
+    raise AssertionError("the server did not come up")
+
+
+@pytest.fixture(scope="module")
+def server():
+    with running(CDS_WORKERS="2") as (base, _):
+        yield base
+
+
+def test_it_answers_like_the_application(server):
+    services = requests.get(f"{server}/cds-services", timeout=5).json()
+    assert_valid("discovery", services)
+    body = case_request("start-mtor-inhibitor/chylous-effusion")
+    answer = requests.post(f"{server}{SERVICE}", json=body, timeout=5)
+    assert answer.headers["Content-Type"] == "application/json"
+    assert_valid("response", answer.json())
+    assert "start-mtor-inhibitor" in answer.text
+
+
+def test_errors_of_every_kind_come_through_the_real_server(server):
+    url = f"{server}{SERVICE}"
+    assert requests.post(url, data=b"{", headers={"Content-Type": "application/json"},
+                         timeout=5).status_code == 400  # fmt: skip
+    assert requests.post(url, data=b"x", timeout=5).status_code == 415
+    assert requests.get(url, timeout=5).status_code == 405
+    assert requests.post(f"{url}/x", json={}, timeout=5).status_code == 404
+    assert requests.post(url, json=case_request() | {"prefetch": {}}, timeout=5).status_code == 412
+
+
+def test_a_body_over_the_limit_is_refused_however_it_is_sent():
+    with running(CDS_MAX_BODY_BYTES="20000") as (base, _):
+        url, headers = f"{base}{SERVICE}", {"Content-Type": "application/json"}
+        body = b" " * 30_000
+        assert requests.post(url, data=body, headers=headers, timeout=5).status_code == 413
+        pieces = (body[i : i + 1000] for i in range(0, len(body), 1000))
+        assert requests.post(url, data=pieces, headers=headers, timeout=5).status_code == 413
+        small = json.dumps(case_request()).encode()
+        chunks = (small[i : i + 1000] for i in range(0, len(small), 1000))
+        assert requests.post(url, data=chunks, headers=headers, timeout=5).status_code == 200
+
+
+@pytest.mark.conformance("C156")
+def test_a_large_chart_is_answered_well_within_half_a_second(server):
+    body = request_body(conditions=20, observations=200)
+    url, headers = f"{server}{SERVICE}", {"Content-Type": "application/json"}
+    with requests.Session() as session:
+        for _ in range(5):
+            session.post(url, data=body, headers=headers, timeout=5)
+        times = []
+        for _ in range(100):
+            start = time.perf_counter()
+            assert session.post(url, data=body, headers=headers, timeout=5).ok
+            times.append(time.perf_counter() - start)
+    assert statistics.quantiles(times, n=20)[-1] < 0.5
+
+
+def test_calls_under_way_are_answered_after_sigterm():
+    body = request_body(conditions=20, observations=2000)
+    with running() as (base, process), ThreadPoolExecutor(8) as pool:
+        url, headers = f"{base}{SERVICE}", {"Content-Type": "application/json"}
+        calls = [pool.submit(requests.post, url, data=body, headers=headers, timeout=30)
+                 for _ in range(8)]  # fmt: skip
+        time.sleep(0.15)
+        process.send_signal(signal.SIGTERM)
+        answers = []
+        for call in calls:
+            try:
+                answers.append(call.result())
+            except requests.ConnectionError:
+                continue  # it had not reached the server yet
+        assert process.wait(30) == 0
+        assert answers
+        assert all(answer.ok and "cards" in answer.json() for answer in answers)
+
+
+def test_a_wrong_setting_stops_the_start_with_one_line():
+    done = subprocess.run(
+        [sys.executable, "-c", "from cds_service.cli import main; main()", "serve"],
+        env={**os.environ, "CDS_CLIENT_AUTH": "required"},
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "CDS_CLIENT_AUTH='required'" in done.stderr
+
+
+def test_the_log_is_json_and_names_no_patient():
+    with running() as (base, process):
+        requests.post(f"{base}{SERVICE}", json=case_request(), timeout=5)
+        process.terminate()
+        _, log = process.communicate(timeout=30)
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    assert any(line["event"] == "call" and line.get("recommended") for line in lines)
+    assert "synthetic" not in log
