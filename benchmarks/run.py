@@ -28,16 +28,19 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.bodies import request_body  # noqa: E402
+from cds_service.settings import Settings  # noqa: E402
 
 ADDRESS = "/cds-services/lam-tsc-patient-view"
 SERVERS = {
     "service, today": "benchmarks.service:today_app",
     "service, fresh charts": "benchmarks.service:fresh_app",
     "(a) floor: orjson, fixed card": "benchmarks.naive:floor_app",
+    "(a) floor, frozen too": "benchmarks.naive:frozen_floor_app",
     "(b) naive: every entry a model": "benchmarks.naive:naive_app",
 }
 BODIES = {"small": (5, 10), "large": (20, 200)}
 CONNECTIONS = (1, 8, 32)
+THREADS = str(Settings().threads)  # as served
 Cell = dict[str, float]
 
 
@@ -98,7 +101,7 @@ def _running(target: str, server: str) -> Iterator[str]:
     bin_folder = Path(sys.executable).parent
     if server == "granian":
         command = [bin_folder / "granian", "--interface", "wsgi", "--factory", "--workers", "1",
-                   "--blocking-threads", "1", "--backpressure", "1024", "--no-ws", "--port",
+                   "--blocking-threads", THREADS, "--backpressure", "1024", "--no-ws", "--port",
                    str(port), "--log-level", "error", target]  # fmt: skip
     else:
         command = [bin_folder / "gunicorn", "--workers", "1", "--bind", f"127.0.0.1:{port}",
@@ -128,7 +131,16 @@ def _wait(port: int) -> None:
 
 
 def _load(base: str, body: Path, connections: int, seconds: int) -> Cell:
-    command = ["wrk", "-t1", f"-c{connections}", "--latency", "-s", "benchmarks/load.lua"]
+    command = [
+        "wrk",
+        "-t1",
+        f"-c{connections}",
+        "--timeout",
+        "20s",
+        "--latency",
+        "-s",
+        "benchmarks/load.lua",
+    ]
     environment = {**os.environ, "BODY": str(body), "EXPECT": '"cards":[{'}
     for duration in (1, seconds):  # the first is a warm-up
         done = subprocess.run(

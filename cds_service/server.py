@@ -14,8 +14,8 @@ def serve(settings: Settings) -> None:
     """
     Serve until SIGTERM, then finish the calls under way.
 
-    One blocking thread per process: judging is pure computation, and more threads would only
-    fight for the interpreter lock.
+    A few blocking threads per process: judging is pure computation and gains nothing by them, but
+    with a single one a client that stalls in the middle of its body would stall every other.
     """
     server = Granian(
         "cds_service.app:serve_app",
@@ -24,7 +24,7 @@ def serve(settings: Settings) -> None:
         address=settings.host,
         port=settings.port,
         workers=settings.workers,
-        blocking_threads=1,
+        blocking_threads=settings.threads,
         backpressure=1024,
         workers_kill_timeout=settings.drain_seconds,
         log_access=False,

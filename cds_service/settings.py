@@ -56,6 +56,13 @@ class Settings(BaseSettings):
         "(on when listening on loopback).",
     )
     workers: int = Field(1, ge=1, le=64, description="Server processes.")
+    threads: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="Calls that one process reads at the same time; a client that sends its body "
+        "slowly holds up one of them.",
+    )
     drain_seconds: int = Field(
         20, ge=1, le=600, description="How long calls under way may take after SIGTERM."
     )

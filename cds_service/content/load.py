@@ -135,8 +135,13 @@ def _concept(document: Document) -> Concept:
 
 
 def _pattern(text: str | None) -> re.Pattern[str] | None:
-    """A text is looked for at the beginning of words: fewer surprises, and far fewer tries."""
-    return re.compile(rf"\b(?:{text})", re.IGNORECASE) if text else None
+    """
+    A text is looked for at the beginning of words, in lower case.
+
+    That brings fewer surprises, and is several times faster than to ignore case: the matcher can
+    reject an alternative by its first letter.
+    """
+    return re.compile(rf"\b(?:{text})") if text else None
 
 
 def _quantity(document: Document) -> Quantity:

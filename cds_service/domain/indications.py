@@ -25,6 +25,7 @@ from cds_service.domain.population import (
 )
 from cds_service.domain.reasons import finding_basis, medication_basis
 from cds_service.domain.snapshot import (
+    DataGap,
     Finding,
     FunctionalClass,
     PatientSnapshot,
@@ -80,6 +81,17 @@ def recent_fev1(
     if newest and is_within_months(newest.measured.on, months, as_of):
         return newest
     return None
+
+
+def unclear_fev1(
+    patient: PatientSnapshot, thresholds: Thresholds, as_of: date
+) -> tuple[DataGap, ...]:
+    """The gap that a date leaves which is too vague to tell whether FEV1 is recent."""
+    newest, months = patient.fev1_percent, thresholds["recent-measurement"].number
+    if newest is None or is_within_months(newest.measured.on, months, as_of) is not None:
+        return ()
+    found = newest.measured
+    return (DataGap("fev1_percent", found.reference, "recency-unclear", on=found.on),)
 
 
 def _if_met(

@@ -28,6 +28,13 @@ def unless_aged(
     patient: PatientSnapshot, thresholds: Thresholds, as_of: date, threshold: str
 ) -> Exclusion | None:
     """None when the age in whole years meets `threshold` on any reading of the birth date."""
+    key = (threshold, id(thresholds), as_of)
+    return patient.once(key, lambda: _judge_age(patient, thresholds, as_of, threshold))
+
+
+def _judge_age(
+    patient: PatientSnapshot, thresholds: Thresholds, as_of: date, threshold: str
+) -> Exclusion | None:
     if patient.birth is None:
         return Undetermined(missing=("birth",))
     verdicts = {

@@ -27,6 +27,7 @@ from fhir.resources.R4B.reference import Reference
 from fhir.resources.R4B.servicerequest import ServiceRequest
 from pydantic import ValidationError
 
+from cds_service.domain.dates import PartialDate
 from cds_service.fhir import wire
 from cds_service.fhir.dates import parse_date
 
@@ -54,7 +55,7 @@ class NotReadable(Exception):
 
 
 def observation_model(
-    sent: wire.Observation, coding: wire.Coding, when: datetime | str
+    sent: wire.Observation, coding: wire.SystemAndCode, when: datetime | str
 ) -> Observation:
     """
     The model of an Observation that was chosen by one of its codings.
@@ -71,8 +72,14 @@ def observation_model(
     return model.model_copy(update=read)
 
 
-def condition_model(sent: wire.Condition, coding: wire.Coding | None) -> Condition:
-    """The model of a Condition that was chosen by one of its codings, or by its text."""
+def condition_model(
+    sent: wire.Condition, coding: wire.Coding | None, onset: PartialDate | None
+) -> Condition:
+    """
+    The model of a Condition that was chosen by one of its codings, or by its text.
+
+    `onset` is its date as already read, by rules stricter than those of the model.
+    """
     if sent.subject is None:
         raise NotReadable("subject")
     clinical, verified = _first_code(sent.clinicalStatus), _first_code(sent.verificationStatus)
@@ -80,7 +87,7 @@ def condition_model(sent: wire.Condition, coding: wire.Coding | None) -> Conditi
     model = _condition(clinical, verified, coded)
     if sent.onsetDateTime is None:
         return model
-    if parse_date(sent.onsetDateTime) is None:
+    if onset is None:
         raise NotReadable("onsetDateTime")
     return model.model_copy(update={"onsetDateTime": sent.onsetDateTime})
 

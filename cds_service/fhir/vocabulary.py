@@ -81,8 +81,7 @@ class Vocabulary:
         if found is None:
             texts = [concept.text for name in names if (concept := self.concepts[name]).text_alone]
             found = re.compile(
-                "|".join(_unanchored(text.pattern) for text in texts if text) or r"(?!)",
-                re.IGNORECASE,
+                "|".join(_unanchored(text.pattern) for text in texts if text) or r"(?!)"
             )
             self._unions[names] = found
         return found
@@ -110,9 +109,9 @@ def _stands(match: Match, code: wire.CodeableConcept | None) -> bool:
 
 
 def _parts(code: wire.CodeableConcept) -> Iterable[str]:
-    """The text and the displays, each once: they are often the same."""
+    """The text and the displays in lower case, each once: they are often the same."""
     parts = dict.fromkeys([code.text, *[coding.display for coding in code.coding]])
-    return [part for part in parts if part]
+    return [part.lower() for part in parts if part]
 
 
 def texts_of(code: wire.CodeableConcept) -> str:
@@ -122,7 +121,7 @@ def texts_of(code: wire.CodeableConcept) -> str:
 
 def _unanchored(pattern: str) -> str:
     """The pattern without anchors, to be searched in several texts joined."""
-    return f"(?:{pattern.removeprefix('^').removesuffix('$')})"
+    return f"(?:{pattern.replace('^', '').replace('$', '')})"
 
 
 def _mentions(concept: Concept, code: wire.CodeableConcept) -> bool:

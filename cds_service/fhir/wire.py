@@ -24,11 +24,24 @@ class Coding(Wire):
     display: str | None = None
 
 
+class SystemAndCode(Wire):
+    """A code with its system, where no display is read."""
+
+    system: str | None = None
+    code: str | None = None
+
+
 class CodeableConcept(Wire):
     """Codes and text of one concept."""
 
     coding: tuple[Coding, ...] = ()
     text: str | None = None
+
+
+class Subject(Wire):
+    """Whom a resource is about."""
+
+    reference: str | None = None
 
 
 class Reference(Wire):
@@ -70,15 +83,26 @@ class Component(Wire):
     valueString: str | None = None
 
 
+class ObservedCode(Wire):
+    """What was observed: by code alone, for no display of a code is read here."""
+
+    coding: tuple[SystemAndCode, ...] = ()
+    text: str | None = None
+
+
 class Observation(Wire):
-    """What is read of an Observation."""
+    """
+    What is read of an Observation.
+
+    Elements kept as `Raw` are read of a few observations only, and decoded then.
+    """
 
     resourceType: str | None = None
     id: str | None = None
     status: str | None = None
-    code: CodeableConcept | None = None
-    category: tuple[CodeableConcept, ...] = ()
-    subject: Reference | None = None
+    code: ObservedCode | None = None
+    category: Raw = Raw()
+    subject: Subject | None = None
     effectiveDateTime: str | None = None
     effectivePeriod: Period | None = None
     effectiveInstant: str | None = None
@@ -88,10 +112,10 @@ class Observation(Wire):
     valueString: str | None = None
     valueBoolean: bool | None = None
     valueInteger: int | None = None
-    dataAbsentReason: CodeableConcept | None = None
-    component: tuple[Component, ...] = ()
-    method: CodeableConcept | None = None
-    note: tuple[Annotation, ...] = ()
+    dataAbsentReason: Raw = Raw()
+    component: Raw = Raw()
+    method: Raw = Raw()
+    note: Raw = Raw()
 
 
 class Condition(Wire):
@@ -103,7 +127,7 @@ class Condition(Wire):
     verificationStatus: CodeableConcept | None = None
     code: CodeableConcept | None = None
     bodySite: tuple[CodeableConcept, ...] = ()
-    subject: Reference | None = None
+    subject: Subject | None = None
     onsetDateTime: str | None = None
     onsetPeriod: Period | None = None
     recordedDate: str | None = None
@@ -125,8 +149,8 @@ class Record(Wire):
     clinicalStatus: CodeableConcept | None = None
     verificationStatus: CodeableConcept | None = None
     code: CodeableConcept | None = None
-    subject: Reference | None = None
-    patient: Reference | None = None
+    subject: Subject | None = None
+    patient: Subject | None = None
     medicationCodeableConcept: CodeableConcept | None = None
     medicationReference: Reference | None = None
     authoredOn: str | None = None

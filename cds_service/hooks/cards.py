@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cds_service.content.check import LONGEST_SUMMARY, placeholders_of
@@ -34,6 +34,17 @@ _URGENCY = {Indicator.CRITICAL: 0, Indicator.WARNING: 1, Indicator.INFO: 2}
 Card = dict[str, Any]
 
 
+_NO_FILLS: Fills = {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What cards with the same lines share: nothing of a patient."""
+
+    lines: tuple[DetailLine, ...]
+    closing: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class _Compiled:
     """A card whose thresholds are filled in for one day."""
@@ -43,6 +54,19 @@ class _Compiled:
     detail: tuple[DetailLine, ...]
     source: Mapping[str, Any]
     review: str
+    known: dict[tuple[str, ...], _Shared] = field(default_factory=dict)
+
+    def shared(
+        self, said: tuple[str, ...], evidence: Callable[[CardContent, set[str]], str]
+    ) -> _Shared:
+        """The lines and the evidence of a card that says `said`; worked out once a day."""
+        found = self.known.get(said)
+        if found is None:
+            names = set(said)
+            lines = tuple(line for line in self.detail if line.id is None or line.id in names)
+            closing = [evidence(self.content, names), self.review]
+            found = self.known[said] = _Shared(lines, tuple(text for text in closing if text))
+        return found
 
 
 class CardWriter:
@@ -149,17 +173,16 @@ class CardWriter:
         reads: frozenset[str],
     ) -> Iterator[str]:
         headings = self._content.phrases.headings
-        yield from _said(card.detail, outcome.lines)
+        shared = card.shared(tuple([line.id for line in outcome.lines]), self._evidence)
+        fills = {line.id: line.fills for line in outcome.lines}
+        yield from [line.text.fill(fills.get(line.id or "", _NO_FILLS)) for line in shared.lines]
         basis = self.reasons(outcome.because, thresholds)
         if basis:
             yield _list(headings["basis"], basis)
         unknown = list(self._unknown(outcome, patient, reads))
         if unknown:
             yield _list(headings["unknown"], unknown)
-        evidence = list(self._evidence(card.content, {line.id for line in outcome.lines}))
-        if evidence:
-            yield _list(headings["evidence"], evidence)
-        yield card.review
+        yield from shared.closing
 
     def _basis(self, basis: Basis, thresholds: Thresholds) -> str:
         phrases = self._content.phrases
@@ -194,7 +217,12 @@ class CardWriter:
                 names = sorted({self._content.phrases.facts[fact] for fact in facts})
                 yield self._phrase(heading, facts=", ".join(names))
 
-    def _evidence(self, card: CardContent, said: set[str]) -> Iterator[str]:
+    def _evidence(self, card: CardContent, said: set[str]) -> str:
+        """The list of what supports the lines that are said; empty when nothing does."""
+        items = list(self._grades(card, said))
+        return _list(self._content.phrases.headings["evidence"], items) if items else ""
+
+    def _grades(self, card: CardContent, said: set[str]) -> Iterator[str]:
         for grade in card.grades:
             if not grade.lines or said & set(grade.lines):
                 yield self._phrase(
@@ -214,16 +242,6 @@ class CardWriter:
 def in_order_of_urgency(cards: Sequence[Card]) -> list[Card]:
     """Most urgent first; within one urgency the order of the rules stays."""
     return sorted(cards, key=lambda card: _URGENCY[Indicator(card["indicator"])])
-
-
-def _said(detail: Iterable[DetailLine], lines: Iterable[Line]) -> Iterator[str]:
-    """The lines that are always shown and those the rule says, in the order of the content."""
-    fills = {line.id: line.fills for line in lines}
-    for line in detail:
-        if line.id is None:
-            yield line.text.fill({})
-        elif line.id in fills:
-            yield line.text.fill(fills[line.id])
 
 
 def _list(heading: str, items: Iterable[str]) -> str:

@@ -57,6 +57,8 @@ def why_no_rule_applies(
         return Basis("deceased"), frozenset()
     if not (patient.lam or patient.possible_lam or patient.tsc):
         return Basis("neither-lam-nor-tsc"), frozenset()
+    if not (patient.lam or patient.tsc):
+        return Basis("possible-lam-only"), frozenset({confirm_lam_diagnosis.CARD})
     minor = unless_adult(patient, thresholds, as_of)
     if patient.lam and isinstance(minor, NotIndicated):
         return Basis("minor-with-lam"), frozenset({refer_to_lam_centre.CARD})

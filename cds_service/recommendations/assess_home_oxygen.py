@@ -18,7 +18,6 @@ from cds_service.domain.oxygen import (
     OxygenAssessment,
     RestNeed,
     assess_oxygenation,
-    states_its_context,
 )
 from cds_service.domain.population import SETTLED, unless_adult
 from cds_service.domain.reasons import (
@@ -27,7 +26,7 @@ from cds_service.domain.reasons import (
     oxygen_basis,
     shown_unit,
 )
-from cds_service.domain.snapshot import InspiredAir, Oxygenation, PatientSnapshot
+from cds_service.domain.snapshot import Activity, InspiredAir, Oxygenation, PatientSnapshot
 from cds_service.domain.thresholds import Thresholds, plain
 
 CARD = "assess-home-oxygen"
@@ -52,6 +51,8 @@ LINES = {
     "confirm-low": frozenset[str](),
     "confirm-border": frozenset[str](),
     "context-missing": frozenset[str](),
+    "room-air-not-stated": frozenset[str](),
+    "rest-not-stated": frozenset[str](),
     "later-reading-disagrees": _READING,
     "ambulatory": frozenset[str](),
     "ambulatory-air-not-stated": frozenset[str](),
@@ -125,9 +126,8 @@ def _reading(reading: Oxygenation) -> dict[str, str]:
 def _lines(patient: PatientSnapshot, assessed: OxygenAssessment) -> list[Line]:
     verdict = assessed.verdict
     lines = [] if verdict.need is RestNeed.NONE else [Line(verdict.need.value)]
-    decided = verdict.decided_by
-    if decided and decided is assessed.rest and not states_its_context(decided):
-        lines.append(Line("context-missing"))
+    if verdict.decided_by:
+        lines += _missing_context(verdict.decided_by)
     if verdict.disagrees:
         lines.append(Line("later-reading-disagrees", _reading(verdict.disagrees)))
     if _walks_low(patient, assessed):
@@ -137,6 +137,15 @@ def _lines(patient: PatientSnapshot, assessed: OxygenAssessment) -> list[Line]:
     if patient.smoker:
         lines.append(Line("smoker"))
     return lines
+
+
+def _missing_context(reading: Oxygenation) -> list[Line]:
+    """What the deciding reading leaves unsaid; an arterial tension needs no word on activity."""
+    is_saturation = reading.measured.unit == "%"
+    no_activity = is_saturation and reading.activity is Activity.UNKNOWN
+    if reading.air is not InspiredAir.UNKNOWN:
+        return [Line("rest-not-stated")] if no_activity else []
+    return [Line("context-missing" if no_activity else "room-air-not-stated")]
 
 
 def _walk_lines(assessed: OxygenAssessment) -> list[Line]:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from datetime import date
 
-from cds_service.domain.indications import TreatmentSigns, bar_to_treatment, treatment_signs
+from cds_service.domain.indications import (
+    TreatmentSigns,
+    bar_to_treatment,
+    treatment_signs,
+    unclear_fev1,
+)
 from cds_service.domain.lung_function import millilitres_per_year
 from cds_service.domain.outcomes import (
     Basis,
@@ -62,7 +67,7 @@ def recommend(patient: PatientSnapshot, thresholds: Thresholds, as_of: date) -> 
     if signs.any:
         return _advise(patient, signs, thresholds)
     if signs.recent_fev1 is None and signs.trend is None:
-        return Undetermined(missing=("fev1_percent",))
+        return Undetermined(("fev1_percent",), unclear_fev1(patient, thresholds, as_of))
     return NotIndicated(tuple(_values(signs)))
 
 

@@ -22,13 +22,21 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line; arguments and tracebacks are left out, for they may quote a record."""
-        line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "event": record.msg,
-        }
-        line |= getattr(record, "fields", {})
+        when = datetime.fromtimestamp(record.created, UTC)
+        fields = getattr(record, "fields", {})
+        line = {"time": when, "level": record.levelname.lower(), "event": record.msg, **fields}
         return _encode(line).decode()
+
+
+class Call:
+    """What is told of one call."""
+
+    __slots__ = ("began", "fields", "id")
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter()
+        self.id = str(uuid4())
+        self.fields: dict[str, Any] = {}
 
 
 def configure(level: str, stream: TextIO | None = None) -> None:
@@ -49,30 +57,24 @@ def register(app: Flask) -> None:
 
 def note(**fields: Any) -> None:
     """Add to the line of the call under way: ids, counts and kinds, never values or names."""
-    g.log_fields.update(fields)
-
-
-def correlation_id() -> str:
-    """The id of the call under way."""
-    found: str = g.correlation_id
-    return found
+    g.call.fields.update(fields)
 
 
 def _begin() -> None:
-    g.began = time.perf_counter()
-    g.correlation_id = str(uuid4())
-    g.log_fields = {}
+    g.call = Call()
 
 
 def _end(response: Response) -> Response:
-    response.headers[CORRELATION_HEADER] = g.correlation_id
+    call: Call = g.call
+    response.headers[CORRELATION_HEADER] = call.id
     if log.isEnabledFor(logging.INFO):
+        rule = request.url_rule
         fields = {
-            "correlationId": g.correlation_id,
-            "method": request.method if request.url_rule else "other",
-            "route": request.url_rule.rule if request.url_rule else "unknown",
+            "correlationId": call.id,
+            "method": request.method if rule else "other",
+            "route": rule.rule if rule else "unknown",
             "status": response.status_code,
-            "ms": round((time.perf_counter() - g.began) * 1000, 2),
+            "ms": round((time.perf_counter() - call.began) * 1000, 2),
         }
-        log.info("call", extra={"fields": fields | g.log_fields})
+        log.info("call", extra={"fields": fields | call.fields})
     return response

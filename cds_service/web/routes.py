@@ -8,8 +8,9 @@ from importlib.resources import files
 from typing import Any
 
 import msgspec
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, current_app, request
 from flask_cors import CORS
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from cds_service import __version__
 from cds_service.content.model import Content
@@ -88,9 +89,15 @@ def _service(offered: Mapping[str, Service], service_id: str) -> Service:
 def _body() -> bytes:
     if request.mimetype != _JSON:
         raise CallError(415, "not-supported", "The body must be sent as application/json.")
-    # The server ends the stream where the body ends, also when it comes in chunks without length.
-    request.environ["wsgi.input_terminated"] = True
-    return request.get_data(cache=False)
+    limit, length = current_app.config["MAX_CONTENT_LENGTH"], request.content_length
+    if length is not None and length > limit:
+        raise RequestEntityTooLarge
+    # At once, not piece by piece: each piece would be a wait for the interpreter. A body in chunks
+    # tells no length; the server ends the stream where it ends.
+    body: bytes = request.environ["wsgi.input"].read(limit + 1 if length is None else length)
+    if len(body) > limit:
+        raise RequestEntityTooLarge
+    return body
 
 
 def _note(service_id: str, answer: Answer) -> None:

@@ -45,7 +45,8 @@ def test_the_wheel_works_outside_the_checkout(wheel, tmp_path):
         "from cds_service.cli import main; main()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, tmp_path / "site", "evaluate", CASE, "--as-of", "2026-11-02"],
+        [sys.executable, "-c", script, tmp_path / "site", "evaluate", CASE,
+         "--as-of", "2026-11-02"],
         cwd=tmp_path, check=True, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert "LAM with FEV1 62 % predicted" in done.stdout

@@ -95,6 +95,24 @@ def test_a_body_over_the_limit_is_refused_however_it_is_sent():
         assert requests.post(url, data=chunks, headers=headers, timeout=5).status_code == 200
 
 
+def test_clients_that_stall_do_not_hold_up_the_others(server):
+    host, port = server.removeprefix("http://").split(":")
+    head = (
+        f"POST {SERVICE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        "Content-Length: 100000\r\n\r\n{"
+    )
+    stalled = [socket.create_connection((host, int(port))) for _ in range(3)]
+    try:
+        for connection in stalled:
+            connection.sendall(head.encode())
+        time.sleep(0.2)
+        for _ in range(10):
+            assert requests.post(f"{server}{SERVICE}", json=case_request(), timeout=3).ok
+    finally:
+        for connection in stalled:
+            connection.close()
+
+
 @pytest.mark.conformance("C156")
 def test_a_large_chart_is_answered_well_within_half_a_second(server):
     body = request_body(conditions=20, observations=200)

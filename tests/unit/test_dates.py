@@ -84,8 +84,8 @@ def test_precision_is_kept(text, shown):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "yesterday", "2026-02-30", "2026-13", "2026-03-01T10:00:00", "26-03-01", "2026-03-01 10:00",
-     "2026-03-01T"],
+    ["", "yesterday", "2026-02-30", "2026-13", "2026-03-01T10:00:00", "26-03-01",
+     "2026-03-01 10:00", "2026-03-01T"],
 )  # fmt: skip
 def test_what_is_no_date_is_not_guessed(text):
     assert parse_date(text) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from cds_service.content.model import Content
@@ -85,6 +86,7 @@ class Extractor:
         """Turn the value sets into look-up tables."""
         self._tools = Tools(content, Vocabulary(content), Units(content))
         self._observed = dict(_observation_codes(content))
+        self._observed_codes = {code for _, code in self._observed}
 
     def extract(
         self,
@@ -132,11 +134,13 @@ class Extractor:
     def _grouped(self, found: Iterable[wire.Observation]) -> dict[str, list[Coded]]:
         """Observations that some rule reads, by value set; the others are let go at once."""
         groups: dict[str, list[Coded]] = {}
-        observed = self._observed
+        observed, known = self._observed, self._observed_codes
         for sent in found:
             if sent.code is None:
                 continue
             for coding in sent.code.coding:
+                if coding.code not in known:  # most are not, and need no more than this
+                    continue
                 name = observed.get((coding.system, coding.code))
                 if name is not None and sent.resourceType == "Observation" and counts(sent):
                     groups.setdefault(name, []).append(Coded(sent, coding))
@@ -229,8 +233,16 @@ def _drugs(answers: Mapping[str, Answer]) -> tuple[tuple[Any, ...], tuple[Any, .
 
 def _unknown(answers: Mapping[str, Answer]) -> tuple[frozenset[str], frozenset[str]]:
     """The facts of which nothing came, and those of which only a first page came."""
-    silent = {key for key, a in answers.items() if a.state in (State.ABSENT, State.FAILED)}
-    pages = {key for key, a in answers.items() if a.state is State.PARTIAL}
+    return _unknown_by_state(tuple([(key, answer.state) for key, answer in answers.items()]))
+
+
+@lru_cache(maxsize=256)
+def _unknown_by_state(
+    states: tuple[tuple[str, State], ...],
+) -> tuple[frozenset[str], frozenset[str]]:
+    """An EHR answers the same keys each time: no need to work it out for each call."""
+    silent = {key for key, state in states if state in (State.ABSENT, State.FAILED)}
+    pages = {key for key, state in states if state is State.PARTIAL}
     unavailable = {fact for fact, keys in _KEYS_OF.items() if silent.issuperset(keys)}
     partial = {fact for fact, keys in _KEYS_OF.items() if pages & set(keys)}
     return frozenset(unavailable), frozenset(partial)

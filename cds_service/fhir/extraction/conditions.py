@@ -71,17 +71,17 @@ def _read(condition: wire.Condition, concept: Concept, reader: Reader) -> Iterat
     fact = _fact_of(condition, concept)
     if fact is None:
         return
-    reference = reference_of(condition)
+    on, reference = _onset(condition), reference_of(condition)
     if not reader.is_about_patient(condition.subject):
-        reader.gap(fact, reference, "other-patient", on=_onset(condition))
+        reader.gap(fact, reference, "other-patient", on=on)
         return
+    coding = condition.code.coding[0] if condition.code and condition.code.coding else None
     try:
-        condition_model(condition, next(iter(condition.code.coding), None)
-                        if condition.code else None)  # fmt: skip
+        condition_model(condition, coding, on)
     except NotReadable as error:
-        reader.gap(fact, reference, "malformed", on=_onset(condition), shown=error.element)
+        reader.gap(fact, reference, "malformed", on=on, shown=error.element)
         return
-    yield fact, _finding(condition, concept)
+    yield fact, _finding(condition, concept, on, reference)
 
 
 def _fact_of(condition: wire.Condition, concept: Concept) -> str | None:
@@ -103,8 +103,9 @@ def _status(status: wire.CodeableConcept | None) -> str | None:
     return next((coding.code for coding in status.coding if coding.code), None)
 
 
-def _finding(condition: wire.Condition, concept: Concept) -> Finding:
-    on, reference = _onset(condition), reference_of(condition)
+def _finding(
+    condition: wire.Condition, concept: Concept, on: PartialDate | None, reference: str
+) -> Finding:
     if concept.id != "pneumothorax":
         return Finding(concept.title, on, reference)
     text = _site_text(condition)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from decimal import Decimal
+from typing import TypeVar
+
+import msgspec
 
 from cds_service.domain.dates import add_months
 from cds_service.domain.snapshot import Activity, InspiredAir, Oxygenation
@@ -35,6 +38,11 @@ _SLEEP = re.compile(r"\b(sleep|asleep|nocturnal|overnight)", re.IGNORECASE)
 _ROOM_AIR = re.compile(r"\b(room air|ambient air|on ra)\b", re.IGNORECASE)
 _OXYGEN = re.compile(r"\b(nasal cannula|supplemental|on (o2|oxygen)|\d+ ?l(/| ?p)m)", re.IGNORECASE)
 
+_NOTES = msgspec.json.Decoder(tuple[wire.Annotation, ...])
+_CONCEPT = msgspec.json.Decoder(wire.CodeableConcept)
+_CONCEPTS = msgspec.json.Decoder(tuple[wire.CodeableConcept, ...])
+_COMPONENTS = msgspec.json.Decoder(tuple[wire.Component, ...])
+P = TypeVar("P")
 _ANY_TAG = re.compile(  # one search for the many readings without any tag
     "|".join(p.pattern for p in (_AFTER, _EXERTION, _REST, _SLEEP, _ROOM_AIR, _OXYGEN)),
     re.IGNORECASE,
@@ -116,7 +124,7 @@ def _context(
         tags = ""
     if activity is Activity.UNKNOWN and tags:
         activity = activity_in(tags)
-    delivered = _delivered(sent.component, reader)
+    delivered = _delivered(_part(_COMPONENTS, sent.component) or (), reader)
     if delivered is None:
         delivered = _flow_at(coded, flows, reader)
     if delivered is not None:
@@ -128,15 +136,24 @@ def _context(
 
 def _tags(sent: wire.Observation) -> str:
     """Every text in which a site may say how a reading was taken."""
-    parts = [note.text or "" for note in sent.note]
-    parts += [texts_of(category) for category in sent.category]
-    parts += [texts_of(sent.method)] if sent.method else []
-    parts += [sent.code.text or ""] if sent.code else []
-    for component in sent.component:
-        parts.append(component.valueString or "")
-        if component.valueCodeableConcept:
-            parts.append(texts_of(component.valueCodeableConcept))
+    parts = [sent.code.text if sent.code else None]
+    parts += [note.text for note in _part(_NOTES, sent.note) or ()]
+    parts += [texts_of(category) for category in _part(_CONCEPTS, sent.category) or ()]
+    method = _part(_CONCEPT, sent.method)
+    parts += [texts_of(method)] if method else []
+    for component in _part(_COMPONENTS, sent.component) or ():
+        parts.append(component.valueString)
+        answer = component.valueCodeableConcept
+        parts += [texts_of(answer)] if answer else []
     return " | ".join(part for part in parts if part)
+
+
+def _part(decoder: msgspec.json.Decoder[P], raw: msgspec.Raw) -> P | None:
+    """An element that was kept as it came; None if absent, or not of its type: no tag, then."""
+    try:
+        return decoder.decode(raw) if raw else None
+    except msgspec.ValidationError:
+        return None
 
 
 def activity_in(text: str) -> Activity:
@@ -156,7 +173,7 @@ def air_in(text: str) -> InspiredAir:
     return InspiredAir.OXYGEN if oxygen else InspiredAir.ROOM_AIR
 
 
-def _delivered(components: Iterable[wire.Component], reader: Reader) -> bool | None:
+def _delivered(components: tuple[wire.Component, ...], reader: Reader) -> bool | None:
     """Whether the components tell that oxygen was given; None when they say nothing."""
     answers = [
         _is_oxygen(concept.id, part.valueQuantity, reader)

@@ -37,7 +37,7 @@ class Coded:
     """An observation with the coding it was chosen by."""
 
     observation: wire.Observation
-    coding: wire.Coding
+    coding: wire.SystemAndCode
 
     @property
     def when(self) -> str:
@@ -69,7 +69,7 @@ class Reader:
     as_of: date
     gaps: list[DataGap] = field(default_factory=list)
 
-    def is_about_patient(self, subject: wire.Reference | None) -> bool:
+    def is_about_patient(self, subject: wire.Subject | None) -> bool:
         """Whether a reference names this patient; none at all is taken from the search."""
         if subject is None or subject.reference is None:
             return True
@@ -194,7 +194,7 @@ class Reader:
 
 def counts(sent: wire.Observation) -> bool:
     """Whether an observation is final and has a value at all."""
-    return sent.status in _FINAL and sent.dataAbsentReason is None
+    return sent.status in _FINAL and bytes(sent.dataAbsentReason) in (b"", b"null")
 
 
 def reference_of(sent: wire.Observation | wire.Condition | wire.Record) -> str:

@@ -84,7 +84,8 @@ def read_functional_class(groups: Groups, reader: Reader) -> FunctionalClass | N
 def _class_of(coded: Coded, reader: Reader) -> int | None:
     names = {f"nyha-class-{number}": number for number in (1, 2, 3, 4)}
     sent = coded.observation
-    for code in (_answer(sent), wire.CodeableConcept(coding=(coded.coding,))):
+    finding = wire.Coding(system=coded.coding.system, code=coded.coding.code)
+    for code in (_answer(sent), wire.CodeableConcept(coding=(finding,))):
         for concept in reader.tools.vocabulary.named(code, names):
             return names[concept.id]
     return None
