@@ -3,7 +3,7 @@ FROM python:3.11-slim AS build
 WORKDIR /src
 COPY . .
 RUN python -m venv /build \
- && /build/bin/pip install --no-cache-dir build==1.3.0 \
+ && /build/bin/pip install --no-cache-dir build==1.6.1 \
  && /build/bin/python -m build --outdir /dist
 RUN python -m venv /app \
  && /app/bin/pip install --no-cache-dir --require-hashes -r requirements/run.txt \
