@@ -100,8 +100,9 @@ def _running(target: str, server: str) -> Iterator[str]:
         port = probe.getsockname()[1]
     bin_folder = Path(sys.executable).parent
     if server == "granian":
+        threads = "1" if "naive_app" in target else THREADS
         command = [bin_folder / "granian", "--interface", "wsgi", "--factory", "--workers", "1",
-                   "--blocking-threads", "1" if "naive_app" in target else THREADS, "--backpressure", "1024", "--no-ws", "--port",
+                   "--blocking-threads", threads, "--backpressure", "1024", "--no-ws", "--port",
                    str(port), "--log-level", "error", target]  # fmt: skip
     else:
         command = [bin_folder / "gunicorn", "--workers", "1", "--bind", f"127.0.0.1:{port}",
