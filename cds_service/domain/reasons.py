@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cds_service.domain.lung_function import KindAndTrend, millilitres_per_year
 from cds_service.domain.outcomes import Basis
 from cds_service.domain.snapshot import (
@@ -51,17 +53,9 @@ def trend_basis(found: KindAndTrend, threshold: str | None = None) -> Basis:
 
 def oxygen_basis(label: str, reading: Oxygenation, threshold: str | None = None) -> Basis:
     """A saturation or arterial tension with the context it was read in."""
-    measured = reading.measured
-    notes = [reading.activity.value, reading.air.value, measured.note]
-    return Basis(
-        label,
-        f"{plain(measured.value)} {shown_unit(measured.unit)}",
-        on=measured.on,
-        how="reported",
-        threshold=threshold,
-        reference=measured.reference,
-        note=", ".join(note for note in notes if note),
-    )
+    notes = [reading.activity.value, reading.air.value, reading.measured.note]
+    note = ", ".join(note for note in notes if note)
+    return replace(measured_basis(label, reading.measured, threshold), note=note)
 
 
 def measured_basis(label: str, measured: Measurement, threshold: str | None = None) -> Basis:

@@ -446,3 +446,12 @@ def test_of_thousands_of_saturations_only_the_deciding_ones_are_kept(extract):
     chart = [spo2(97, day) for day in days] + [spo2(85, "2026-03-30"), spo2(96, "2026-10-30")]
     values = [reading.measured.value for reading in extract(observations=chart).saturation]
     assert values == [96, 85]
+
+
+def test_of_two_readings_of_one_day_the_one_with_context_comes_first(extract):
+    def spo2(code, value):
+        return observation(code, valueQuantity={"value": value, "code": "%"})
+
+    for chart in ([("59408-5", 96), ("59417-6", 87)], [("59417-6", 87), ("59408-5", 96)]):
+        found = extract(observations=[spo2(*reading) for reading in chart])
+        assert found.saturation[0].measured.value == 87

@@ -87,9 +87,11 @@ def read_pao2(groups: Groups, reader: Reader) -> tuple[Oxygenation, ...]:
     return tuple(sorted(found, key=_recency, reverse=True))
 
 
-def _recency(reading: Oxygenation) -> tuple[date, float]:
+def _recency(reading: Oxygenation) -> tuple[date, float, bool]:
+    """By day and time; of two with the same time the one that states its context comes first."""
     at = reading.measured.at
-    return reading.measured.on.last, at.timestamp() if at else 0.0
+    stated = reading.activity is Activity.REST or reading.air is InspiredAir.ROOM_AIR
+    return reading.measured.on.last, at.timestamp() if at else 0.0, stated
 
 
 def _deciding(
