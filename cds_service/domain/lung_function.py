@@ -145,7 +145,7 @@ def _points(
     since = add_months(as_of, -window)
     for test in patient.fev1:
         day = test.measured.on.day
-        if day is not None and since <= day <= as_of:
+        if day is not None and day >= since:
             points.setdefault(test.kind, []).append((day, test.measured.value))
     return points
 

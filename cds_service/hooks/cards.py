@@ -29,6 +29,7 @@ NOTICES = {
     ),
 }
 _LONGEST_SHOWN = 60
+_MOST_GAPS = 25  # a list that nobody reads to its end hides what it tells
 _URGENCY = {Indicator.CRITICAL: 0, Indicator.WARNING: 1, Indicator.INFO: 2}
 
 Card = dict[str, Any]
@@ -207,8 +208,11 @@ class CardWriter:
     def _unknown(
         self, outcome: Recommended, patient: PatientSnapshot, reads: frozenset[str]
     ) -> Iterator[str]:
-        gaps = outcome.gaps or [gap for gap in patient.gaps if gap.fact in reads | {"*"}]
-        yield from map(self.gap_line, gaps)
+        facts = reads | {"*"}
+        gaps = outcome.gaps or [gap for gap in patient.gaps if gap.fact in facts]
+        yield from map(self.gap_line, gaps[:_MOST_GAPS])
+        if len(gaps) > _MOST_GAPS:
+            yield self._phrase("more", count=str(len(gaps) - _MOST_GAPS))
         for heading, facts in (
             ("not-sent", patient.unavailable & reads),
             ("first-page", patient.partial & reads),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.contract.test_calls import assert_refused, strip
@@ -175,7 +177,7 @@ def test_resources_about_others_are_gaps(client, reference):
         ({"valueQuantity": {"value": 1e300, "unit": "%"}}, "implausible"),
         ({"effectiveDateTime": None}, "no date"),
         ({"effectiveDateTime": "2026-09-14T10:00:00"}, "date cannot be read"),
-        ({"effectiveDateTime": "2026-12-24"}, "in the future"),
+        ({"effectiveDateTime": "2026-11-04"}, "in the future"),
         ({"effectiveDateTime": None, "effectivePeriod": {"end": "2026-01-01"}}, "cannot be read"),
     ],
 )  # fmt: skip
@@ -270,3 +272,43 @@ def test_no_server_is_contacted(client, monkeypatch):
     assert topics(post(client, body)) == ["start-mtor-inhibitor"]
     del body["prefetch"]["conditions"]
     assert post(client, body).status_code == 412
+
+
+def test_tomorrow_is_today_further_east(client):
+    body = case_request()
+    body["prefetch"]["observations"]["entry"][0]["resource"]["effectiveDateTime"] = "2026-11-03"
+    assert topics(post(client, body)) == ["start-mtor-inhibitor"]
+
+
+def test_thousands_of_unreadable_values_are_counted_and_answered_in_time(client):
+    body = case_request("start-mtor-inhibitor/fev1-70-1-percent")
+    entry = body["prefetch"]["observations"]["entry"]
+    bad = {"resourceType": "Observation", "status": "final", "effectiveDateTime": "2026-09-14",
+           "code": {"coding": [{"system": "http://loinc.org", "code": "20152-5"}]},
+           "valueQuantity": {"value": "lost"}}  # fmt: skip
+    entry += [{"resource": bad | {"id": f"bad-{number}"}} for number in range(5000)]
+    started = time.perf_counter()
+    answer = post(client, body)
+    assert time.perf_counter() - started < 5
+    assert topics(answer) == ["review-unreadable-data"]
+    assert "5000 values" in answer.get_json()["cards"][0]["summary"]
+    assert "and 4975 more" in details(answer)
+
+
+def test_thousands_of_saturations_and_flows_are_answered_in_time(client):
+    def charted(code, value, unit, number):
+        when = f"2026-09-{1 + number % 28:02}T{number % 24:02}:{number % 60:02}:00Z"
+        return {"resource": {
+            "resourceType": "Observation", "id": f"o-{code}-{number}", "status": "final",
+            "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
+            "effectiveDateTime": when, "valueQuantity": {"value": value, "code": unit},
+        }}  # fmt: skip
+
+    body = case_request()
+    body["prefetch"]["observations"]["entry"] += [
+        *(charted("59408-5", 86 + n % 12, "%", n) for n in range(5000)),
+        *(charted("3151-8", n % 3, "L/min", n) for n in range(5000)),
+    ]
+    started = time.perf_counter()
+    assert topics(post(client, body))[0] == "start-mtor-inhibitor"
+    assert time.perf_counter() - started < 5

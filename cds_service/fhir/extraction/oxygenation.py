@@ -61,7 +61,7 @@ def read_saturations(groups: Groups, reader: Reader) -> tuple[Oxygenation, ...]:
     since = add_months(reader.as_of, -reader.thresholds["recent-measurement"].number)
     oldest = since.isoformat()
     contexts: dict[Context, list[Coded]] = {}
-    flows = list(_flows(groups, reader))
+    flows = _Flows(groups, reader)
     for name, start in _CODES.items():
         for coded in groups.get(name, ()):
             if coded.when < oldest and coded.when[4:5] == "-":
@@ -75,7 +75,7 @@ def read_saturations(groups: Groups, reader: Reader) -> tuple[Oxygenation, ...]:
 def read_pao2(groups: Groups, reader: Reader) -> tuple[Oxygenation, ...]:
     """The newest arterial tension of each context."""
     contexts: dict[Context, list[Coded]] = {}
-    flows = list(_flows(groups, reader))
+    flows = _Flows(groups, reader)
     for coded in groups.get("pao2", ()):
         context = _context(coded, (Activity.UNKNOWN, InspiredAir.UNKNOWN), flows, reader)
         contexts.setdefault(context, []).append(coded)
@@ -115,9 +115,7 @@ def _looks_low(coded: Coded) -> bool:
     return value is None or value <= 0.91 or 1 < value < 91
 
 
-def _context(
-    coded: Coded, start: Context, flows: list[tuple[Coded, bool]], reader: Reader
-) -> Context:
+def _context(coded: Coded, start: Context, flows: _Flows, reader: Reader) -> Context:
     """What the code says, then what is tagged, then an oxygen flow of the same time."""
     activity, air = start
     sent = coded.observation
@@ -128,7 +126,7 @@ def _context(
         activity = activity_in(tags)
     delivered = _delivered(_part(_COMPONENTS, sent.component) or (), reader)
     if delivered is None:
-        delivered = _flow_at(coded, flows, reader)
+        delivered = flows.given_at(coded)
     if delivered is not None:
         air = InspiredAir.OXYGEN if delivered else InspiredAir.ROOM_AIR
     elif air is InspiredAir.UNKNOWN and tags:
@@ -202,26 +200,51 @@ def _is_oxygen(concept: str, sent: wire.Quantity | None, reader: Reader) -> bool
     return found.value > limit
 
 
-def _flows(groups: Groups, reader: Reader) -> Iterator[tuple[Coded, bool]]:
-    """Oxygen flows and concentrations charted as observations of their own."""
-    for name in ("inhaled-oxygen-flow", "inhaled-oxygen-concentration"):
-        for coded in groups.get(name, ()):
-            if reader.is_about_patient(coded.observation.subject):
-                given = _is_oxygen(name, coded.observation.valueQuantity, reader)
-                if given is not None:
-                    yield coded, given
+class _Flows:
+    """
+    Oxygen flows and concentrations charted as observations of their own, ready to be looked up.
 
+    In-patient charts hold hundreds of them beside thousands of saturations: holding each against
+    each would take seconds.
+    """
 
-def _flow_at(coded: Coded, flows: list[tuple[Coded, bool]], reader: Reader) -> bool | None:
-    """What was given at the same time; any oxygen outweighs a zero."""
-    given = [is_oxygen for flow, is_oxygen in flows if _same_time(coded, flow, reader)]
-    return any(given) if given else None
+    def __init__(self, groups: Groups, reader: Reader) -> None:
+        self._span = reader.thresholds["oxygen-same-time"].number * 60
+        self._timed: dict[int, list[tuple[float, bool]]] = {}
+        self._untimed: dict[str, list[bool]] = {}
+        self._by_day: dict[str, list[bool]] = {}
+        for name in ("inhaled-oxygen-flow", "inhaled-oxygen-concentration"):
+            for coded in groups.get(name, ()):
+                self._add(name, coded, reader)
 
+    def _add(self, name: str, coded: Coded, reader: Reader) -> None:
+        sent = coded.observation
+        given = _is_oxygen(name, sent.valueQuantity, reader)
+        if given is None or not coded.when or not reader.is_about_patient(sent.subject):
+            return
+        self._by_day.setdefault(coded.when[:10], []).append(given)
+        at = parse_moment(coded.when)
+        if at is None:
+            self._untimed.setdefault(coded.when[:10], []).append(given)
+        else:
+            second = at.timestamp()
+            self._timed.setdefault(int(second // self._span), []).append((second, given))
 
-def _same_time(one: Coded, other: Coded, reader: Reader) -> bool:
-    """Within minutes if both have a time, or else on the same day."""
-    first, second = parse_moment(one.when), parse_moment(other.when)
-    if first is None or second is None:
-        return bool(one.when) and one.when[:10] == other.when[:10]
-    minutes = reader.thresholds["oxygen-same-time"].number
-    return abs((first - second).total_seconds()) <= minutes * 60
+    def given_at(self, coded: Coded) -> bool | None:
+        """Whether oxygen was given at the time of a reading; any oxygen outweighs a zero."""
+        if not self._by_day:
+            return None
+        at = parse_moment(coded.when)
+        if at is None:
+            given = self._by_day.get(coded.when[:10], [])
+        else:
+            given = [*self._untimed.get(coded.when[:10], ()), *self._near(at.timestamp())]
+        return any(given) if given else None
+
+    def _near(self, second: float) -> Iterator[bool]:
+        """What was charted within minutes: in the same stretch of time or a neighbouring one."""
+        stretch = int(second // self._span)
+        for place in (stretch - 1, stretch, stretch + 1):
+            for other, given in self._timed.get(place, ()):
+                if abs(second - other) <= self._span:
+                    yield given

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from cds_service.content.model import Content, Quantity
@@ -20,6 +20,7 @@ from cds_service.fhir.units import Converted, Units
 from cds_service.fhir.vocabulary import Vocabulary
 
 _FINAL = frozenset({"final", "amended", "corrected"})
+_AHEAD = timedelta(days=1)  # where the record is kept it may be tomorrow already
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,255}")
 
 
@@ -56,7 +57,6 @@ class _Doubt:
 
 
 Observations = Sequence[Coded]
-Measure = Callable[[Coded], Measurement | None]
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class Reader:
     thresholds: Thresholds
     patient_id: str
     as_of: date
-    gaps: list[DataGap] = field(default_factory=list)
+    gaps: dict[DataGap, None] = field(default_factory=dict)  # a set that keeps its order
 
     def is_about_patient(self, subject: wire.Subject | None) -> bool:
         """Whether a reference names this patient; none at all is taken from the search."""
@@ -80,9 +80,7 @@ class Reader:
 
     def gap(self, fact: str, reference: str, reason: str, **more: Any) -> None:
         """Note a value that could not be used, once per fact."""
-        found = DataGap(fact, reference, reason, **more)
-        if found not in self.gaps:
-            self.gaps.append(found)
+        self.gaps[DataGap(fact, reference, reason, **more)] = None
 
     def measure(self, coded: Coded, quantity: str, fact: str) -> Measurement | None:
         """
@@ -139,7 +137,7 @@ class Reader:
         on = parse_date(text) if text else None
         if text is None and period is not None:
             on = parse_span(period.start, period.end)
-        if on is not None and on.first <= self.as_of:
+        if on is not None and on.first <= self.as_of + _AHEAD:
             return on
         reason = "future-date" if on else "unreadable-date" if text or period else "no-date"
         self.gap(fact, reference_of(sent), reason, on=on)
