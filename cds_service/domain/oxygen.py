@@ -81,11 +81,6 @@ class OxygenAssessment:
         """Whether the newest exertional reading is low."""
         return self.exertion is not None
 
-    @property
-    def calls_for_assessment(self) -> bool:
-        """Whether anything on record calls for an assessment of home oxygen."""
-        return self.verdict.need is not RestNeed.NONE or self.needs_ambulatory
-
 
 def whole_percent(saturation: Decimal) -> Decimal:
     """
