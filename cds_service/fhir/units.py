@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
 from pint.errors import DimensionalityError, PintError
@@ -16,6 +15,8 @@ from cds_service.errors import UnknownUnit
 from cds_service.fhir import wire
 
 _LARGEST = 10**12  # nothing measured in a person; rounding it would overflow
+_MOST_UNITS = 512  # that are remembered
+_MOST_NEW_UNITS = 50  # that are tried for one chart
 _LONGEST_UNIT = 24  # longer texts are remarks, and not worth parsing
 
 
@@ -28,24 +29,26 @@ class Converted:
 
 
 class Units:
-    """Converts sent quantities; factors are worked out once per unit."""
+    """Converts sent quantities; a factor is worked out once for each unit that is one."""
 
     def __init__(self, content: Content) -> None:
         """Load the UCUM registry, which takes most of a second: once, at start-up."""
         self._registry: Any = PintUcumRegistry()
         self._aliases = content.unit_aliases
-        self._factor = lru_cache(maxsize=512)(self._work_out_factor)
+        self._factors: dict[tuple[str, str], Decimal] = {}  # of units only: text of no unit is lost
 
-    def convert(self, sent: wire.Quantity, quantity: Quantity) -> Converted:
+    def convert(
+        self, sent: wire.Quantity, quantity: Quantity, tried: set[tuple[str, str]]
+    ) -> Converted:
         """
-        Bring a sent value to the unit of `quantity`.
+        Bring a sent value to the unit of `quantity`; `tried` collects the units new in this chart.
 
         Raises UnknownUnit when the unit is missing, no UCUM unit, or measures something else.
         """
         unit = self.unit_of(sent)
         if unit is None or sent.value is None:
             raise UnknownUnit("no unit")
-        factor, value = self._factor_for(unit, quantity), Decimal(repr(sent.value))
+        factor, value = self._factor_for(unit, quantity, tried), Decimal(repr(sent.value))
         return _repair(value if factor == 1 else _tidy(value * factor), quantity)
 
     def unit_of(self, sent: wire.Quantity) -> str | None:
@@ -53,12 +56,24 @@ class Units:
         unit = sent.code or sent.unit
         return self._aliases.get(unit.strip(), unit.strip()) or None if unit else None
 
-    def _factor_for(self, unit: str, quantity: Quantity) -> Decimal:
+    def _factor_for(self, unit: str, quantity: Quantity, tried: set[tuple[str, str]]) -> Decimal:
         if quantity.fraction_up_to is not None and _is_bare_number(unit):
             return Decimal(1)  # a fraction or a percentage: the value itself tells
         if quantity.nmol_per_unit is not None and unit == "nmol/L":
             return 1 / quantity.nmol_per_unit
-        return self._factor(unit, quantity.unit)
+        known = self._factors.get((unit, quantity.unit))
+        return self._learn((unit, quantity.unit), tried) if known is None else known
+
+    def _learn(self, pair: tuple[str, str], tried: set[tuple[str, str]]) -> Decimal:
+        """Parse a unit, which takes a millisecond: once a chart, and not for thousands of them."""
+        if pair in tried or len(tried) >= _MOST_NEW_UNITS:
+            raise UnknownUnit("unit not known in this chart")
+        tried.add(pair)
+        factor = self._work_out_factor(*pair)
+        if len(self._factors) >= _MOST_UNITS:
+            self._factors.clear()  # no site has so many: somebody invents them
+        self._factors[pair] = factor
+        return factor
 
     def _work_out_factor(self, unit: str, target: str) -> Decimal:
         if len(unit) > _LONGEST_UNIT:

@@ -18,7 +18,7 @@ def units(content):
 
 def convert(units, content, quantity, value, code=None, unit=None):
     sent = wire.Quantity(value=value, code=code, unit=unit)
-    return units.convert(sent, content.quantities[quantity])
+    return units.convert(sent, content.quantities[quantity], set())
 
 
 @pytest.mark.parametrize(
@@ -94,3 +94,16 @@ def test_no_value_is_no_number(units, content):
 
 def test_an_absurd_number_survives_conversion(units, content):
     assert convert(units, content, "pao2", 1e300, "kPa").value > 10**300
+
+
+def test_a_chart_full_of_invented_units_is_not_parsed_to_its_end(units, content, monkeypatch):
+    parsed, tried = [], set()
+    parse = units._parse
+    monkeypatch.setattr(units, "_parse", lambda unit: parsed.append(unit) or parse(unit))
+    for number in (*range(200), *range(200)):
+        sent = wire.Quantity(value=1.0, code=f"furlong{number}")
+        with pytest.raises(UnknownUnit):
+            units.convert(sent, content.quantities["fev1"], tried)
+    assert len(parsed) <= 100
+    sent = wire.Quantity(value=1850.0, code="mL")
+    assert units.convert(sent, content.quantities["fev1"], tried).value == Decimal("1.85")

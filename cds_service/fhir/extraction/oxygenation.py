@@ -194,7 +194,8 @@ def _is_oxygen(concept: str, sent: wire.Quantity | None, reader: Reader) -> bool
         return None
     quantity, limit = names[concept]
     try:
-        found = reader.tools.units.convert(sent, reader.tools.content.quantities[quantity])
+        target = reader.tools.content.quantities[quantity]
+        found = reader.tools.units.convert(sent, target, reader.tried_units)
     except UnknownUnit:
         return sent.value > 0 if quantity == "oxygen-flow" else None
     return found.value > limit

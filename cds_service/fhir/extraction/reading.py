@@ -67,6 +67,7 @@ class Reader:
     thresholds: Thresholds
     patient_id: str
     as_of: date
+    tried_units: set[tuple[str, str]] = field(default_factory=set)
     gaps: dict[DataGap, None] = field(default_factory=dict)  # a set that keeps its order
 
     def is_about_patient(self, subject: wire.Subject | None) -> bool:
@@ -113,7 +114,7 @@ class Reader:
         if value.comparator:
             return _Doubt("bound")
         try:
-            return self.tools.units.convert(value, quantity)
+            return self.tools.units.convert(value, quantity, self.tried_units)
         except UnknownUnit:
             unit = self.tools.units.unit_of(value)
             return _Doubt("unknown-unit", unit) if unit else _Doubt("no-unit")
