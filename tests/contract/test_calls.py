@@ -246,7 +246,7 @@ def many_cards():
 def strip(answer):
     """An answer without what is new each time."""
     answer = copy.deepcopy(answer)
-    for card in answer["cards"]:
+    for card in answer.get("cards", ()):
         card.pop("uuid")
     return answer
 
@@ -300,7 +300,6 @@ def test_the_icon_is_a_square_picture_without_transparency(client):
     assert header[6] == 2  # true colour, no alpha channel
 
 
-@pytest.mark.conformance("C120")
 def test_override_reasons_are_the_five_that_clinicians_give(client):
     card = post(client, case_request()).get_json()["cards"][0]
     assert {reason["code"] for reason in card["overrideReasons"]} == {
