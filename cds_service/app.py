@@ -18,6 +18,7 @@ from cds_service.content.root import cards_root
 from cds_service.errors import SettingError
 from cds_service.hooks.cards import NOTICES
 from cds_service.hooks.catalogue import Service, services
+from cds_service.hooks.profiles import PROFILES
 from cds_service.pipeline import Pipeline
 from cds_service.recommendations import SAYS
 from cds_service.settings import Settings, load_settings, split
@@ -45,6 +46,7 @@ def create_app(
         content,
         icon=f"{settings.base_url}/icon.png",
         max_cards=settings.max_cards,
+        profile=PROFILES[settings.client_profile],
         today=today,
         new_uuid=new_uuid,
     )

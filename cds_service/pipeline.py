@@ -13,16 +13,28 @@ from uuid import uuid4
 from cds_service.content.model import Content
 from cds_service.domain.outcomes import NotIndicated, Outcome, Recommended, Rule, Undetermined
 from cds_service.domain.population import SETTLED
-from cds_service.domain.snapshot import DataGap, PatientSnapshot
+from cds_service.domain.snapshot import DataGap, Moment, PatientSnapshot
 from cds_service.domain.thresholds import Thresholds
 from cds_service.errors import CallError
-from cds_service.fhir.extraction import ANY_FACT, Extractor, check_patient
+from cds_service.fhir.extraction import ANY_FACT, Extractor
+from cds_service.fhir.extraction.coverage import facts_of
+from cds_service.fhir.extraction.drafts import NO_DRAFTS, Drafts, read_drafts
+from cds_service.fhir.extraction.person import check_patient
 from cds_service.fhir.prefetch import Prefetch, is_sound, read_answers
-from cds_service.hooks.cards import FURTHER, NOT_MADE, Card, CardWriter, in_order_of_urgency
+from cds_service.hooks.cards import (
+    FURTHER,
+    NOT_MADE,
+    Card,
+    CardWriter,
+    in_order_of_urgency,
+)
 from cds_service.hooks.catalogue import Service
+from cds_service.hooks.profiles import DEFAULT, Profile
 from cds_service.hooks.request import HookRequest, RequestReader
+from cds_service.hooks.suggestions import Called
 from cds_service.recommendations import (
-    PATIENT_VIEW,
+    EVERY_RULE,
+    RULES,
     review_unreadable_data,
     why_no_rule_applies,
 )
@@ -46,6 +58,7 @@ class Answer:
     patient: PatientSnapshot
     judgements: tuple[Judgement, ...]
     cards: tuple[Card, ...]
+    dangling: int = 0  # selections that point to no order
 
 
 class Pipeline:
@@ -57,16 +70,18 @@ class Pipeline:
         *,
         icon: str,
         max_cards: int,
+        profile: Profile = DEFAULT,
         today: Callable[[], date] = date.today,
         new_uuid: Callable[[], str] = lambda: str(uuid4()),
     ) -> None:
         """Prepare everything that does not depend on the patient."""
         self.content = content
-        self.writer = CardWriter(content, icon, new_uuid)
+        self.writer = CardWriter(content, icon, new_uuid, profile)
         self.today = today
         self._reader: RequestReader[Prefetch] = RequestReader(Prefetch, is_sound)
         self._extractor = Extractor(content)
         self._max_cards = max_cards
+        self._asked: dict[str, frozenset[str]] = {}
 
     def answer(self, service: Service, body: bytes, as_of: date | None = None) -> Answer:
         """
@@ -79,17 +94,23 @@ class Pipeline:
         thresholds = self.content.thresholds_on(day)
         answers = read_answers(request.prefetch, service.required)
         check_patient(answers["patient"], request.patient_id)
-        patient = self._extractor.extract(answers, request.patient_id, thresholds, day)
+        drafts = _drafts(request)
+        patient = self._extractor.extract(
+            answers, request.patient_id, thresholds, day, drafts, Moment(service.hook)
+        )
         judgements = self._judge(patient, thresholds, day)
-        cards = self._cards(judgements, patient, thresholds) if request.user_is_clinician else []
-        return Answer(request, patient, judgements, tuple(cards))
+        cards: list[Card] = []
+        if request.user_is_clinician:
+            call = Called(request.patient_id, drafts.raw, self._asked_by(service))
+            cards = self._cards(judgements, patient, thresholds, call)
+        return Answer(request, patient, judgements, tuple(cards), drafts.dangling)
 
     def _judge(
         self, patient: PatientSnapshot, thresholds: Thresholds, day: date
     ) -> tuple[Judgement, ...]:
         barred = why_no_rule_applies(patient, thresholds, day)
         judgements = []
-        for rule in PATIENT_VIEW:
+        for rule in RULES[patient.moment]:
             if barred is not None and rule.CARD not in barred[1]:
                 judgements.append(Judgement(rule.CARD, NotIndicated((barred[0],), SETTLED)))
             else:
@@ -107,10 +128,11 @@ class Pipeline:
         judgements: tuple[Judgement, ...],
         patient: PatientSnapshot,
         thresholds: Thresholds,
+        call: Called,
     ) -> list[Card]:
         cards = in_order_of_urgency(
             [
-                self.writer.write(judged.outcome, thresholds, patient, _READS[judged.card])
+                self.writer.write(judged.outcome, thresholds, patient, _READS[judged.card], call)
                 for judged in judgements
                 if isinstance(judged.outcome, Recommended)
             ]
@@ -120,6 +142,12 @@ class Pipeline:
             notice = {"titles": ", ".join(failed)}
             cards.append(self.writer.write_notice(NOT_MADE, notice, thresholds))
         return self._capped(cards, thresholds)
+
+    def _asked_by(self, service: Service) -> frozenset[str]:
+        known = self._asked.get(service.id)
+        if known is None:
+            known = self._asked[service.id] = facts_of(service.prefetch)
+        return known
 
     def _capped(self, cards: list[Card], thresholds: Thresholds) -> list[Card]:
         """No more than the maximum; the last card then names what is left out."""
@@ -131,7 +159,13 @@ class Pipeline:
         return [*shown, self.writer.write_notice(FURTHER, fills, thresholds)]
 
 
-_READS = {rule.CARD: rule.READS for rule in PATIENT_VIEW} | {
+def _drafts(request: HookRequest[Prefetch]) -> Drafts:
+    if request.draft_orders is None:
+        return NO_DRAFTS
+    return read_drafts(request.draft_orders, request.selections)
+
+
+_READS = {rule.CARD: rule.READS for rule in EVERY_RULE} | {
     review_unreadable_data.CARD: frozenset[str]()
 }
 

@@ -10,9 +10,11 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cds_service.errors import SettingError
+from cds_service.hooks.profiles import DEFAULT, PROFILES
 
 PREFIX = "CDS_"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_PROFILE_NAMES = " or ".join(f"`{name}`" for name in PROFILES)
 _SIMILAR = 0.85  # a misspelt setting; names given by an orchestrator differ far more
 
 
@@ -35,6 +37,10 @@ class Settings(BaseSettings):
     )
     services: str = Field(
         "all", description="Ids of the services to offer, separated by commas; `all`, or `none`."
+    )
+    client_profile: str = Field(
+        DEFAULT.name,
+        description="What the EHR understands of suggestions: " + _PROFILE_NAMES + ".",
     )
     max_cards: int = Field(
         5, ge=2, le=50, description="Most cards in one answer; the last one names what is left out."
@@ -74,6 +80,11 @@ class Settings(BaseSettings):
         if value in ("optional", "required"):
             raise ValueError(f"{value!r} is not available yet; use off, on a trusted network only")
         return _one_of(value, ("off",))
+
+    @field_validator("client_profile")
+    @classmethod
+    def _profile_is_known(cls, value: str) -> str:
+        return _one_of(value, tuple(PROFILES))
 
     @field_validator("demo")
     @classmethod

@@ -7,15 +7,18 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
 from cds_service.content.files import Document, Files
+from cds_service.content.model import Product
 from cds_service.content.templates import parse, stray_dollar
 from cds_service.content.value_set import extension, pairs, text_rule
+from cds_service.domain.outcomes import Said, Texts
 from cds_service.domain.thresholds import Comparison, Threshold
 
-Texts = Mapping[str, frozenset[str]]
-Says = Mapping[str, tuple[Texts, Texts]]  # card id -> its summaries and lines with placeholders
+Says = Mapping[str, Said]  # by the id of the card
 
+_ORDER = frozenset({"order"})
 LONGEST_SUMMARY = 139  # CDS Hooks: fewer than 140 characters
-_LONGEST_FILL = 12  # what a rule puts in a summary: a number, a date, the name of a drug
+_LONGEST_FILL = 16  # what a rule puts in a summary: a number, a dose, the name of a drug
+_ACT_FILLS = {"create": frozenset[str](), "update": _ORDER, "delete": _ORDER}
 
 
 def check(files: Files, says: Says) -> Iterator[str]:
@@ -32,6 +35,10 @@ def check(files: Files, says: Says) -> Iterator[str]:
     for name, value_set in files.folders["value_sets"].items():
         where = f"cards/value_sets/{name}.json"
         yield from (f"{where}: {text}" for text in _check_value_set(value_set, files))
+    yield from _check_acts(files, says)
+    for product in files.products:
+        for name in _unknown_ingredients(product, files):
+            yield f"cards/drug_products.csv: {product.code}: no value set knows {name!r}"
 
 
 class _Known:
@@ -40,6 +47,9 @@ class _Known:
     def __init__(self, sources: frozenset[str], thresholds: Mapping[str, str]) -> None:
         self.sources = sources
         self.thresholds = thresholds  # placeholder -> its text
+
+
+_NOTHING = _Known(frozenset(), {})
 
 
 def _known(files: Files) -> _Known:
@@ -71,7 +81,8 @@ def placeholders_of(threshold: Threshold) -> dict[str, str]:
 
 
 def _check_card(card: Document, says: Says, known: _Known) -> Iterator[str]:
-    summaries, lines = says.get(card["id"], ({}, {}))
+    said = says.get(card["id"], Said({}, {}))
+    summaries, lines = said.summaries, said.lines
     if card["id"] not in says:
         yield "id: no rule speaks through this card"
     yield from _check_sources(card, known)
@@ -83,6 +94,8 @@ def _check_card(card: Document, says: Says, known: _Known) -> Iterator[str]:
         yield from _check_text("detail", text, frozenset(), known)
     for name, text in card["summary"].items():
         yield from _check_length(name, text, known)
+    for text in (card.get("question", ""), *card.get("criteria", ()), *card.get("not_covered", ())):
+        yield from _check_text("criteria", text, frozenset(), known)
     for grade in card["grades"]:
         for line in set(grade.get("lines", ())) - set(detail):
             yield f"grades: {line!r} is no line of the detail"
@@ -138,6 +151,43 @@ def _check_threshold(document: Document, known: _Known) -> Iterator[str]:
             yield "values: a pair of numbers goes with the comparison between, and with no other"
     if [v["from"] for v in values] != sorted({v["from"] for v in values}):
         yield "values: dates must rise, each with a later one below it"
+
+
+def _check_acts(files: Files, says: Says) -> Iterator[str]:
+    acts, suggested = files.folders["acts"], {act for said in says.values() for act in said.acts}
+    for name in sorted(suggested - set(acts)):
+        yield f"cards/acts/{name}.json: missing or faulty; a rule suggests it"
+    for name in sorted(set(acts) - suggested):
+        yield f"cards/acts/{name}.json: no rule suggests this"
+    systems = set(files.single["code-systems"].get("systems", {}))
+    for name, act in acts.items():
+        listed = {(code["system"], code["code"]) for code in act.get("codes", ())}
+        for system, code in sorted(_codings(act.get("resource", {})) ^ listed):
+            yield f"cards/acts/{name}.json: codes: {code} must stand here and in the resource"
+            if system not in systems:
+                yield f"cards/acts/{name}.json: codes: {system!r} is not in cards/code-systems.json"
+        for text in (act["label"], act["description"]):
+            faults = _check_text("text", text, _ACT_FILLS[act["type"]], _NOTHING)
+            yield from (f"cards/acts/{name}.json: {fault}" for fault in faults)
+
+
+def _codings(value: object) -> set[tuple[str, str]]:
+    """Every coding in a resource; units are none of them."""
+    if isinstance(value, list):
+        return {pair for item in value for pair in _codings(item)}
+    if not isinstance(value, dict):
+        return set()
+    own = {(c["system"], c["code"]) for c in value.get("coding", ())}
+    return own | {pair for item in value.values() for pair in _codings(item)}
+
+
+def _unknown_ingredients(product: Product, files: Files) -> list[str]:
+    """The ingredients by which no value set of drugs would recognise a product."""
+    patterns = [text_rule(document).get("pattern", "(?!)")
+                for document in files.folders["value_sets"].values()
+                if extension(document, "drug")]  # fmt: skip
+    return [name for name in product.ingredients
+            if not any(re.search(rf"\b(?:{pattern})", name) for pattern in patterns)]  # fmt: skip
 
 
 def _check_value_set(document: Document, files: Files) -> Iterator[str]:

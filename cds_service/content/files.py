@@ -10,6 +10,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from cds_service.content.model import Product
 from cds_service.domain.snapshot import Sex
 from cds_service.domain.spirometry import Coefficients, ReferenceTable
 
@@ -21,8 +22,13 @@ FOLDERS = {
     "notices": "card",
     "thresholds": "threshold",
     "value_sets": "value-set",
+    "acts": "act",
 }
-_REFERENCE_VALUES = "reference_values/gli-global-2022-fev1.csv"
+REFERENCE_VALUES = {
+    "fev1": "reference_values/gli-global-2022-fev1.csv",
+    "fev1-fvc": "reference_values/gli-global-2022-fev1-fvc.csv",
+}
+_PRODUCTS = "drug_products.csv"
 
 
 class Files:
@@ -38,7 +44,10 @@ class Files:
         self.folders = {
             folder: dict(self._read_folder(folder, kind)) for folder, kind in FOLDERS.items()
         }
-        self.reference_table = self._read_reference_table()
+        self.reference_tables = {
+            name: self._read_reference_table(path) for name, path in REFERENCE_VALUES.items()
+        }
+        self.products = self._read_products()
 
     def _read_folder(self, folder: str, kind: str) -> Iterator[tuple[str, Document]]:
         for path in sorted((self.root / folder).glob("*.json")):
@@ -73,19 +82,36 @@ class Files:
             return document if isinstance(document, dict) else {}
         return {}
 
-    def _read_reference_table(self) -> ReferenceTable:
-        path = self.root / _REFERENCE_VALUES
+    def _read_reference_table(self, name: str) -> ReferenceTable:
+        path = self.root / name
         try:
-            with path.open(encoding="utf-8", newline="") as lines:
-                rows = list(csv.DictReader(lines))
+            rows = _rows(path)
             return {sex: _coefficients([r for r in rows if r["sex"] == sex]) for sex in Sex}
         except (OSError, KeyError, ValueError, IndexError) as error:
             self.fault(path, f"cannot be read: {type(error).__name__} {error}")
             return {}
 
+    def _read_products(self) -> list[Product]:
+        path = self.root / _PRODUCTS
+        try:
+            return [_product(row) for row in _rows(path)]
+        except (OSError, KeyError, ValueError) as error:
+            self.fault(path, f"cannot be read: {type(error).__name__} {error}")
+            return []
+
     def fault(self, path: Path, text: str) -> None:
         """Note one fault: which file, where in it, and what is wrong."""
         self.faults.append(f"cards/{path.relative_to(self.root).as_posix()}: {text}")
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def _product(row: Mapping[str, str]) -> Product:
+    names = tuple(name.strip() for name in row["ingredients"].split(";"))
+    return Product(row["rxnorm"], row["name"], names, row["mg"], row["per"])
 
 
 def _coefficients(rows: list[Mapping[str, str]]) -> Coefficients:

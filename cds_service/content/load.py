@@ -11,6 +11,7 @@ from typing import Any
 from cds_service.content.check import Says, check
 from cds_service.content.files import Document, Files
 from cds_service.content.model import (
+    Act,
     CardContent,
     Concept,
     Content,
@@ -55,7 +56,9 @@ def _build(files: Files) -> Content:
         unit_aliases=quantities["aliases"],
         sources={s["id"]: Source(**s) for s in files.single["sources"]["sources"]},
         phrases=Phrases(**files.single["phrases"]),
-        reference_table=files.reference_table,
+        products={product.code: product for product in files.products},
+        acts={name: _act(doc) for name, doc in folders["acts"].items()},
+        reference_tables=files.reference_tables,
     )
 
 
@@ -82,6 +85,20 @@ def _card(document: Document) -> CardContent:
             for grade in document["grades"]
         ),
         review=_review(document["review"]),
+        question=parse(document["question"]) if "question" in document else None,
+        criteria=tuple(map(parse, document.get("criteria", ()))),
+        not_covered=tuple(map(parse, document.get("not_covered", ()))),
+    )
+
+
+def _act(document: Document) -> Act:
+    return Act(
+        id=document["id"],
+        type=document["type"],
+        label=parse(document["label"]),
+        description=parse(document["description"]),
+        resource=document.get("resource", {}),
+        codes=frozenset((code["system"], code["code"]) for code in document.get("codes", ())),
     )
 
 
@@ -131,6 +148,11 @@ def _concept(document: Document) -> Concept:
         text=_pattern(rule.get("pattern")),
         text_not=_pattern(rule.get("not")),
         text_alone=bool(rule.get("alone")),
+        names={(system, concept["code"]): concept["display"] for system, concept in found},
+        categories=frozenset(
+            concept["code"] for _, concept in found if extension(concept, "descendants")
+        ),
+        is_drug=bool(extension(document, "drug")),
     )
 
 

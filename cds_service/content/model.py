@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from re import Pattern
+from typing import Any
 
 from cds_service.content.templates import Sentence
 from cds_service.domain.outcomes import Indicator
@@ -67,6 +68,9 @@ class CardContent:
     source: str
     grades: tuple[Grade, ...]
     review: Review
+    question: Sentence | None = None
+    criteria: tuple[Sentence, ...] = ()
+    not_covered: tuple[Sentence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,8 @@ class Concept:
 
     `codes` are (system, code) pairs; those in `needs_text` count only beside a text that matches
     `text`. `text_alone` tells whether the text counts without any code; `text_not` bars a match.
+    `names` says what each code names; those in `categories` stand for all ICD codes below them.
+    `is_drug` marks the value sets in which products are looked up by their ingredients.
     """
 
     id: str
@@ -117,6 +123,45 @@ class Concept:
     text: Pattern[str] | None
     text_not: Pattern[str] | None
     text_alone: bool
+    names: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    categories: frozenset[str] = frozenset()
+    is_drug: bool = False
+
+    def covers(self, category: str) -> bool:
+        """Whether an ICD category stands for all codes below it."""
+        return category in self.categories
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """
+    A drug product of RxNorm, by the names of its ingredients.
+
+    `mg` is the strength of one tablet or of one mL, as `per` tells; empty where no dose is read.
+    """
+
+    code: str
+    name: str
+    ingredients: tuple[str, ...]
+    mg: str
+    per: str
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """
+    An act that a card may offer to draft: `type` is create, update or delete.
+
+    `label` is what the button says, `description` what will happen. `resource` holds the elements
+    of a new order, or those an update replaces; `codes` are all codings in it.
+    """
+
+    id: str
+    type: str
+    label: Sentence
+    description: Sentence
+    resource: Mapping[str, Any]
+    codes: frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +208,9 @@ class Content:
     unit_aliases: Mapping[str, str]
     sources: Mapping[str, Source]
     phrases: Phrases
-    reference_table: ReferenceTable
+    products: Mapping[str, Product]  # by RxNorm code
+    acts: Mapping[str, Act]
+    reference_tables: Mapping[str, ReferenceTable]  # "fev1" in L, "fev1-fvc" as a fraction
     _in_force: dict[date, Thresholds] = field(default_factory=dict, repr=False, compare=False)
 
     def thresholds_on(self, as_of: date) -> Thresholds:

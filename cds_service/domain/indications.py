@@ -14,16 +14,17 @@ from cds_service.domain.lung_function import (
     fev1_trends,
     is_established,
 )
-from cds_service.domain.outcomes import NotIndicated
+from cds_service.domain.outcomes import Basis, NotIndicated
 from cds_service.domain.oxygen import OxygenAssessment, assess_oxygenation
 from cds_service.domain.population import (
     SETTLED,
     Exclusion,
     current_mtor_inhibitor,
+    taken,
     unless_adult_with_lam,
     unless_without_transplant,
 )
-from cds_service.domain.reasons import finding_basis, medication_basis
+from cds_service.domain.reasons import finding_basis, measured_basis, medication_basis
 from cds_service.domain.snapshot import (
     DataGap,
     Finding,
@@ -123,6 +124,23 @@ def _provisional(
         if found and not is_established(trend, thresholds):
             return found
     return None
+
+
+def confirming_evidence(patient: PatientSnapshot, thresholds: Thresholds) -> tuple[Basis, ...]:
+    """What on record makes the diagnosis definite beside the CT (ATS/JRS 2017)."""
+    evidence = []
+    for label, findings in (
+        ("tsc", patient.tsc),
+        ("angiomyolipoma", patient.angiomyolipoma),
+        ("chylous-effusion", patient.chylous_effusion),
+        ("histology", patient.lung_histology),
+    ):
+        evidence += [finding_basis(label, finding) for finding in findings[:1]]
+    limit = thresholds["vegf-d-diagnostic"]
+    for level in patient.vegf_d:
+        if limit.is_met_by(level.value, level.unit):
+            evidence.append(measured_basis("vegf-d", level, limit.id))
+    return tuple(evidence)
 
 
 def bar_to_treatment(
@@ -227,7 +245,7 @@ def _decline_on_treatment(
     patient: PatientSnapshot, thresholds: Thresholds, as_of: date
 ) -> KindAndTrend | None:
     """A fast decline among the tests since the current mTOR inhibitor was begun."""
-    starts = [use.on.last for use in patient.mtor_inhibitor if use.is_current and use.on]
+    starts = [use.on.last for use in taken(patient.mtor_inhibitor) if use.on]
     if not starts:
         return None
     since = tuple(test for test in patient.fev1 if test.measured.on.first >= min(starts))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
@@ -17,7 +17,12 @@ from cds_service.domain.snapshot import (
     Spirometry,
     TestKind,
 )
-from cds_service.domain.spirometry import REFERENCE_SET, ReferenceTable, reference_value
+from cds_service.domain.spirometry import (
+    REFERENCE_SET,
+    ReferenceTable,
+    ReferenceValue,
+    reference_value,
+)
 from cds_service.domain.thresholds import Thresholds, plain
 from cds_service.domain.trend import Trend, fit_trend
 
@@ -32,7 +37,7 @@ class Person:
 
     sex: Sex | None
     birth: PartialDate | None
-    heights: Sequence[Measurement]
+    heights: Iterable[Measurement]
 
 
 def from_lab_predicted(
@@ -56,23 +61,45 @@ def from_reference_set(
 
     None without sex, exact birth date, exact test day, or a height that is recent enough.
     """
-    day, height = volume.measured.on.day, _height_for(volume, person, thresholds)
-    if day is None or height is None or person.sex is None or person.birth is None:
-        return None
-    if person.birth.day is None:
-        return None
-    age = decimal_age(person.birth.day, day)
-    expected = reference_value(table, person.sex, age, float(height.value))
-    if expected is None:
+    expected, height = _expected(volume.measured.on, person, table, thresholds)
+    if expected is None or height is None:
         return None
     percent = Decimal(repr(expected.percent(float(volume.measured.value))))
     note = f"{REFERENCE_SET}, height {plain(height.value)} cm of {height.on}"
     return _percent(volume, percent, PercentSource.COMPUTED, note)
 
 
-def _height_for(volume: Spirometry, person: Person, thresholds: Thresholds) -> Measurement | None:
+def lower_limit_of_ratio(
+    on: PartialDate, person: Person, table: ReferenceTable, thresholds: Thresholds
+) -> Decimal | None:
+    """
+    The lower limit of normal of FEV1/FVC in percent by GLI Global 2022, rounded to one decimal.
+
+    None under the conditions of `from_reference_set`.
+    """
+    expected, _ = _expected(on, person, table, thresholds)
+    if expected is None:
+        return None
+    return Decimal(repr(100 * expected.lower_limit)).quantize(_TENTH, ROUND_HALF_UP)
+
+
+def _expected(
+    on: PartialDate, person: Person, table: ReferenceTable, thresholds: Thresholds
+) -> tuple[ReferenceValue | None, Measurement | None]:
+    """What is expected of a person on the day of a test, and the height it rests on."""
+    day, born = on.day, person.birth.day if person.birth else None
+    if day is None or born is None or person.sex is None:
+        return None, None
+    height = _height_for(on, person, thresholds)
+    if height is None:
+        return None, None
+    age = decimal_age(born, day)
+    return reference_value(table, person.sex, age, float(height.value)), height
+
+
+def _height_for(on: PartialDate, person: Person, thresholds: Thresholds) -> Measurement | None:
     """The newest height not after the test, or else the next one, within the allowed years."""
-    months, day = thresholds["height-for-reference-values"].number, volume.measured.on.last
+    months, day = thresholds["height-for-reference-values"].number, on.last
     for height in person.heights:
         if height.on.last <= day and height.on.first >= add_months(day, -months):
             return height

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from cds_service.domain.dates import PartialDate
 from cds_service.domain.snapshot import DataGap, PatientSnapshot
@@ -51,6 +51,22 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Suggestion:
+    """
+    An act that the clinician can take over with one click.
+
+    `act` names a file of `cards/acts/`; `draft` is the order it changes, `reasons` are the
+    Conditions (references) that justify a new one. Suggestions about one draft exclude each other.
+    `advised` is false where the choice is the clinician's alone.
+    """
+
+    act: str
+    draft: str | None = None
+    reasons: tuple[str, ...] = ()
+    advised: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Recommended:
     """The act is advised; `summary` and `lines` name texts of the card content."""
 
@@ -60,6 +76,7 @@ class Recommended:
     lines: tuple[Line, ...] = ()
     indicator: Indicator | None = None  # None: the one in the card content
     gaps: tuple[DataGap, ...] = ()
+    suggestions: tuple[Suggestion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +103,17 @@ class Undetermined:
 Outcome = Recommended | NotIndicated | Undetermined
 
 
+Texts = Mapping[str, frozenset[str]]  # ids of texts with the placeholders that are filled
+
+
+class Said(NamedTuple):
+    """All that may stand on a card: its summaries and lines, and the acts it may suggest."""
+
+    summaries: Texts
+    lines: Texts
+    acts: frozenset[str] = frozenset()
+
+
 class Rule(Protocol):
     """
     The shape of a module in `recommendations`.
@@ -109,6 +137,10 @@ class Rule(Protocol):
     @property
     def LINES(self) -> Mapping[str, frozenset[str]]:  # noqa: N802
         """The lines of detail it may choose, with their placeholders."""
+
+    @property
+    def ACTS(self) -> frozenset[str]:  # noqa: N802
+        """The acts it may suggest."""
 
     def recommend(self, patient: PatientSnapshot, thresholds: Thresholds, as_of: date) -> Outcome:
         """Judge one patient."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import date
 from decimal import Decimal
 
 from cds_service.domain.dates import age_on
+from cds_service.domain.medication import MedicationUse, Stage
 from cds_service.domain.outcomes import Basis, NotIndicated, Undetermined
 from cds_service.domain.reasons import finding_basis
-from cds_service.domain.snapshot import DataGap, Finding, MedicationUse, PatientSnapshot, Sex
+from cds_service.domain.snapshot import DataGap, Finding, Moment, PatientSnapshot, Sex
 from cds_service.domain.thresholds import Thresholds
 
 Exclusion = NotIndicated | Undetermined
@@ -17,6 +19,7 @@ NO_LAM = NotIndicated((Basis("no-lam"),), unless=frozenset({"lam", "possible_lam
 NO_MTOR_INHIBITOR = NotIndicated(
     (Basis("no-mtor-inhibitor"),), unless=frozenset({"mtor_inhibitor"})
 )
+NOTHING_DRAFTED = NotIndicated((Basis("nothing-drafted"),), unless=frozenset({"drafts"}))
 
 
 def unless_adult(patient: PatientSnapshot, thresholds: Thresholds, as_of: date) -> Exclusion | None:
@@ -73,13 +76,29 @@ def unless_without_transplant(patient: PatientSnapshot) -> NotIndicated | None:
     return None
 
 
+def taken(uses: Iterable[MedicationUse]) -> Iterator[MedicationUse]:
+    """Those that are taken now."""
+    return (use for use in uses if use.stage is Stage.CURRENT)
+
+
+def judged(patient: PatientSnapshot, uses: Iterable[MedicationUse]) -> list[MedicationUse]:
+    """What the question is about: the orders being judged, or, in a chart, what is taken now."""
+    stage = Stage.CURRENT if patient.moment is Moment.CHART else Stage.DRAFTED
+    return [use for use in uses if use.stage is stage]
+
+
+def met(uses: Iterable[MedicationUse]) -> list[MedicationUse]:
+    """What another drug would meet in the body: all that is taken now or being ordered."""
+    return [use for use in uses if use.stage is not Stage.PAST]
+
+
 def current_mtor_inhibitor(patient: PatientSnapshot) -> MedicationUse | None:
     """The mTOR inhibitor the patient takes now, for whatever reason."""
-    return next((use for use in patient.mtor_inhibitor if use.is_current), None)
+    return next(taken(patient.mtor_inhibitor), None)
 
 
 def stopped_mtor_inhibitor(patient: PatientSnapshot) -> MedicationUse | None:
     """The last mTOR inhibitor that was stopped, if none is taken now."""
     if current_mtor_inhibitor(patient):
         return None
-    return next(iter(patient.mtor_inhibitor), None)
+    return next((use for use in patient.mtor_inhibitor if use.stage is Stage.PAST), None)

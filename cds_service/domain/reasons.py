@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from cds_service.domain.dosing import amount
 from cds_service.domain.lung_function import KindAndTrend, millilitres_per_year
+from cds_service.domain.medication import DailyDose, MedicationUse, Stage
 from cds_service.domain.outcomes import Basis
 from cds_service.domain.snapshot import (
     Finding,
+    FlowRatio,
     FunctionalClass,
     Measurement,
-    MedicationUse,
     Oxygenation,
     PercentPredicted,
 )
+from cds_service.domain.spirometry import REFERENCE_SET
 from cds_service.domain.thresholds import plain
+
+_STAGES = {
+    Stage.CURRENT: "medication",
+    Stage.PAST: "medication-stopped",
+    Stage.DRAFTED: "medication-drafted",
+    Stage.BACKGROUND: "medication-drafted-too",
+}
 
 
 def percent_basis(percent: PercentPredicted, threshold: str | None = None) -> Basis:
@@ -49,6 +59,37 @@ def trend_basis(found: KindAndTrend, threshold: str | None = None) -> Basis:
         threshold=threshold,
         note=f"{trend.tests} tests, {trend.first} to {trend.last}, {kind.value}",
     )
+
+
+def ratio_basis(ratio: FlowRatio, threshold: str | None = None) -> Basis:
+    """An FEV1/FVC with where it comes from and the lower limit of normal."""
+    measured, limit = ratio.measured, ratio.lower_limit
+    normal = f"lower limit of normal {plain(limit)} % by {REFERENCE_SET}" if limit else None
+    notes = [measured.note, normal, ratio.kind.value]
+    return Basis(
+        "fev1-fvc",
+        f"{plain(measured.value)} %",
+        on=measured.on,
+        how=ratio.source.value,
+        threshold=threshold,
+        reference=measured.reference,
+        note=", ".join(note for note in notes if note),
+    )
+
+
+def dose_basis(use: MedicationUse) -> Basis:
+    """An order with the daily dose that its dosage allows."""
+    dose = use.dose
+    if not isinstance(dose, DailyDose):
+        return Basis("dose-unclear", use.shown, reference=use.reference)
+    value = f"{use.shown} {dose_in_words(dose)} a day"
+    return Basis("dose", value, how="computed", reference=use.reference, note=dose.note)
+
+
+def dose_in_words(dose: DailyDose) -> str:
+    """A daily dose, or the range it lies in: "2 mg", "0 to 6 mg"."""
+    low, high = amount(dose.low), amount(dose.high)
+    return f"{high} {dose.unit}" if low == high else f"{low} to {high} {dose.unit}"
 
 
 def oxygen_basis(label: str, reading: Oxygenation, threshold: str | None = None) -> Basis:
@@ -91,9 +132,8 @@ def finding_basis(label: str, finding: Finding) -> Basis:
 
 
 def medication_basis(use: MedicationUse) -> Basis:
-    """The use of a drug, now or in the past."""
-    label = "medication" if use.is_current else "medication-stopped"
-    return Basis(label, use.drug, on=use.on, reference=use.reference)
+    """The use of a drug: now, in the past, or on an order."""
+    return Basis(_STAGES[use.stage], use.shown, on=use.on, reference=use.reference)
 
 
 def shown_unit(unit: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from cds_service.domain.dates import PartialDate
+from cds_service.domain.medication import MedicationUse
 
 T = TypeVar("T")
 
@@ -115,17 +116,37 @@ class Finding:
     reference: str
     side: str | None = None  # "left", "right", or None when not recorded
     refractory: bool = False
+    size_cm: Decimal | None = None  # of a tumour, as the text of its diagnosis gives it
+
+
+class Moment(StrEnum):
+    """When the rules are asked: a chart is opened, orders are chosen, orders are signed."""
+
+    CHART = "patient-view"
+    SELECT = "order-select"
+    SIGN = "order-sign"
+
+
+class RatioSource(StrEnum):
+    """Where an FEV1/FVC comes from."""
+
+    REPORTED = "reported"
+    COMPUTED = "computed-ratio"
 
 
 @dataclass(frozen=True, slots=True)
-class MedicationUse:
-    """An order for, or a statement about, a drug; `drug` is our own name of the ingredient."""
+class FlowRatio:
+    """
+    FEV1/FVC in percent, rounded to one decimal when computed.
 
-    drug: str
-    is_current: bool
-    on: PartialDate | None
-    reference: str
-    ended: PartialDate | None = None
+    `lower_limit` is the lower limit of normal (%) of the reference set, None when sex, age or
+    height do not allow it.
+    """
+
+    measured: Measurement
+    source: RatioSource
+    kind: TestKind
+    lower_limit: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +208,28 @@ class PatientSnapshot:
     pleurodesis: tuple[Finding, ...] = ()
     rehabilitation: tuple[Finding, ...] = ()
     chest_ct: tuple[Finding, ...] = ()
+    subependymal_astrocytoma: tuple[Finding, ...] = ()
+    cancer: tuple[Finding, ...] = ()
+    organ_transplant: tuple[Finding, ...] = ()
+    angiomyolipoma_size: Measurement | None = None
     mtor_inhibitor: tuple[MedicationUse, ...] = ()
+    cyp3a4_inhibitor: tuple[MedicationUse, ...] = ()
+    cyp3a4_inducer: tuple[MedicationUse, ...] = ()
+    cannabidiol: tuple[MedicationUse, ...] = ()
+    ace_inhibitor: tuple[MedicationUse, ...] = ()
+    estrogen: tuple[MedicationUse, ...] = ()
+    hormone: tuple[MedicationUse, ...] = ()
+    doxycycline: tuple[MedicationUse, ...] = ()
+    bronchodilator: tuple[MedicationUse, ...] = ()
+    live_vaccine: tuple[MedicationUse, ...] = ()
+    perhaps_live_vaccine: tuple[MedicationUse, ...] = ()
     mtor_use_code: tuple[Finding, ...] = ()
     mtor_allergy: tuple[Finding, ...] = ()
     functional_class: FunctionalClass | None = None
     fev1: tuple[Spirometry, ...] = ()
     fev1_percent: PercentPredicted | None = None
+    flow_ratio: FlowRatio | None = None
+    bronchodilator_test: Finding | None = None
     saturation: tuple[Oxygenation, ...] = ()
     pao2: tuple[Oxygenation, ...] = ()
     haematocrit: Measurement | None = None
@@ -203,6 +240,10 @@ class PatientSnapshot:
     blood_count: Finding | None = None
     creatinine: Finding | None = None
     urine_protein: Finding | None = None
+    moment: Moment = Moment.CHART
+    drafts: tuple[str, ...] = ()  # the orders that are judged
+    drafted_referral: tuple[Finding, ...] = ()
+    requested: Mapping[str, str] = field(default_factory=dict)  # act -> the request on record
     gaps: tuple[DataGap, ...] = ()
     unavailable: frozenset[str] = field(default_factory=frozenset)
     partial: frozenset[str] = field(default_factory=frozenset)

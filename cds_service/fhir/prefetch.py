@@ -56,6 +56,7 @@ class Prefetch(wire.Wire):
     patient: wire.Patient | msgspec.UnsetType | None = msgspec.UNSET
     conditions: wire.Bundle[wire.Condition] | msgspec.UnsetType | None = msgspec.UNSET
     observations: wire.Bundle[wire.Observation] | msgspec.UnsetType | None = msgspec.UNSET
+    measurements: wire.Bundle[wire.Observation] | msgspec.UnsetType | None = msgspec.UNSET
     laboratory: wire.Bundle[wire.Observation] | msgspec.UnsetType | None = msgspec.UNSET
     medicationRequests: wire.Bundle[wire.Record] | msgspec.UnsetType | None = msgspec.UNSET
     medicationStatements: wire.Bundle[wire.Record] | msgspec.UnsetType | None = msgspec.UNSET
@@ -69,6 +70,7 @@ _TYPES: Mapping[str, type] = {
     "patient": wire.Patient,
     "conditions": wire.Condition,
     "observations": wire.Observation,
+    "measurements": wire.Observation,
     "laboratory": wire.Observation,
 }
 # The resource type that answers each key; helpers such as Medication may stand beside it.
@@ -76,6 +78,7 @@ _EXPECTED = {
     "patient": "Patient",
     "conditions": "Condition",
     "observations": "Observation",
+    "measurements": "Observation",
     "laboratory": "Observation",
     "medicationRequests": "MedicationRequest",
     "medicationStatements": "MedicationStatement",

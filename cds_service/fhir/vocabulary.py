@@ -11,6 +11,9 @@ from cds_service.fhir import wire
 
 _ATC = "http://www.whocc.no/atc"
 _ATC_LEVELS = (5, 4, 3)  # a class is a prefix of the codes of its drugs
+_CATEGORY = 3  # the length of an ICD category, which stands for all codes below it
+_RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
+_CVX = "http://hl7.org/fhir/sid/cvx"
 _DOTLESS = frozenset(
     {
         "http://hl7.org/fhir/sid/icd-10-cm",
@@ -22,10 +25,23 @@ _DOTLESS = frozenset(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Match:
-    """A concept that a code may mean; `needs_text` when the code alone does not tell."""
+    """
+    A concept that a code may mean; `needs_text` when the code alone does not tell.
+
+    `name` is what the code names: of a class of drugs, the one ingredient.
+    """
 
     concept: Concept
     needs_text: bool
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drug:
+    """A drug by the value set it belongs to, and by the name of its ingredient."""
+
+    concept: Concept
+    name: str
 
 
 class Vocabulary:
@@ -37,12 +53,24 @@ class Vocabulary:
         self._by_code: dict[tuple[str | None, str | None], list[Match]] = {}
         for concept in content.concepts.values():
             for system, code in concept.codes:
-                match = Match(concept, (system, code) in concept.needs_text)
+                name = concept.names[system, code]
+                match = Match(concept, (system, code) in concept.needs_text, name)
                 for spelling in spellings(system, code, content.code_systems):
                     self._by_code.setdefault(spelling, []).append(match)
+        self._add_products(content)
+        self._icd = {a for a in (*_DOTLESS, *content.code_systems)
+                     if content.code_systems.get(a, a) in _DOTLESS}  # fmt: skip
         self._atc = {_ATC, *(a for a, known in content.code_systems.items() if known == _ATC)}
         self._unions: dict[tuple[str, ...], re.Pattern[str]] = {}
         self.concepts = content.concepts
+
+    def _add_products(self, content: Content) -> None:
+        """A product means what the names of its ingredients mean."""
+        for product in content.products.values():
+            for name in product.ingredients:
+                for concept in ingredients_named(name, content.concepts.values()):
+                    for spelling in spellings(_RXNORM, product.code, content.code_systems):
+                        self._by_code.setdefault(spelling, []).append(Match(concept, False, name))
 
     def coded(self, code: wire.CodeableConcept | None) -> list[Concept]:
         """The concepts that a code means, each once; the text is asked where the code is vague."""
@@ -58,7 +86,22 @@ class Vocabulary:
         if coding.system in self._atc and coding.code:
             classes = [self._by_code.get((_ATC, coding.code[:level]), ()) for level in _ATC_LEVELS]
             return [*matches, *(m for found in classes for m in found)]
+        if not matches and coding.system in self._icd and coding.code:
+            category = self._by_code.get((coding.system, coding.code[:_CATEGORY]), ())
+            return [m for m in category if m.concept.covers(coding.code[:_CATEGORY])]
         return matches
+
+    def drugs(self, code: wire.CodeableConcept, among: tuple[str, ...]) -> list[Drug]:
+        """The drugs of the value sets `among` that codes or text name, each ingredient once."""
+        found: dict[tuple[str, str], Drug] = {}
+        for coding in code.coding:
+            for match in self._matches(coding):
+                if match.concept.id in among and _stands(match, code):
+                    drug = Drug(match.concept, match.name)
+                    found.setdefault((match.concept.id, match.name.lower()), drug)
+        coded = {drug.concept.id for drug in found.values()}
+        named = [c for c in self.by_text(code, among) if c.id not in coded]
+        return [*found.values(), *(Drug(concept, _name_in(concept, code)) for concept in named)]
 
     def named(self, code: wire.CodeableConcept | None, among: Iterable[str]) -> Iterator[Concept]:
         """The concepts of `among` that code or text means, where text alone may decide."""
@@ -74,6 +117,15 @@ class Vocabulary:
             return []
         concepts = [self.concepts[name] for name in among]
         return [c for c in concepts if c.text_alone and _mentions(c, code) and not _denied(c, code)]
+
+    def mentioned(self, code: wire.CodeableConcept, among: Iterable[str]) -> list[Concept]:
+        """The concepts of `among` that a text mentions, whether or not it may stand alone."""
+        concepts = [self.concepts[name] for name in among]
+        return [c for c in concepts if _mentions(c, code) and not _denied(c, code)]
+
+    def is_rxnorm(self, coding: wire.Coding) -> bool:
+        """Whether a coding is of RxNorm, under whatever name of the system."""
+        return self.system_of(coding) == _RXNORM
 
     def _any_text(self, names: tuple[str, ...]) -> re.Pattern[str]:
         """One pattern for all: most texts match none, and one search tells."""
@@ -97,6 +149,7 @@ def spellings(
     """A code as it may arrive: its system by URL or OID, ICD codes with or without the dot."""
     systems = [system, *(alias for alias, known in aliases.items() if known == system)]
     codes = {code, code.replace(".", "")} if system in _DOTLESS else {code}
+    codes |= {code.lstrip("0")} if system == _CVX else set()
     return ((name, spelling) for name in systems for spelling in codes)
 
 
@@ -129,6 +182,22 @@ def _mentions(concept: Concept, code: wire.CodeableConcept) -> bool:
     if concept.text is None:
         return False
     return any(concept.text.search(part) for part in _parts(code))
+
+
+def _name_in(concept: Concept, code: wire.CodeableConcept) -> str:
+    """The words of our own pattern that were found; nothing else of the text is taken over."""
+    pattern = concept.text
+    found = (pattern.search(part) for part in _parts(code)) if pattern else ()
+    return next((match[0] for match in found if match), concept.title)
+
+
+def ingredients_named(name: str, concepts: Iterable[Concept]) -> list[Concept]:
+    """The value sets of drugs that know an ingredient by its name."""
+    return [
+        concept
+        for concept in concepts
+        if concept.is_drug and concept.text and concept.text.search(name)
+    ]
 
 
 def _denied(concept: Concept, code: wire.CodeableConcept) -> bool:

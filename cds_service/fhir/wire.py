@@ -114,6 +114,7 @@ class Observation(Wire):
     valueInteger: int | None = None
     dataAbsentReason: Raw = Raw()
     component: Raw = Raw()
+    bodySite: Raw = Raw()
     method: Raw = Raw()
     note: Raw = Raw()
 
@@ -133,14 +134,74 @@ class Condition(Wire):
     recordedDate: str | None = None
 
 
+class Range(Wire):
+    """A lowest and a highest quantity."""
+
+    low: Quantity | None = None
+    high: Quantity | None = None
+
+
+class Ratio(Wire):
+    """A quantity for each of another."""
+
+    numerator: Quantity | None = None
+    denominator: Quantity | None = None
+
+
+class Repeat(Wire):
+    """How often a drug is taken, and for how long."""
+
+    boundsDuration: Quantity | None = None
+    boundsPeriod: Period | None = None
+    frequency: int | None = None
+    frequencyMax: int | None = None
+    period: float | None = None
+    periodMax: float | None = None
+    periodUnit: str | None = None
+    when: tuple[str, ...] = ()
+    timeOfDay: tuple[str, ...] = ()
+
+
+class Timing(Wire):
+    """When a drug is taken."""
+
+    repeat: Repeat | None = None
+    code: CodeableConcept | None = None
+
+
+class DoseAndRate(Wire):
+    """How much of a drug is taken at a time."""
+
+    doseQuantity: Quantity | None = None
+    doseRange: Range | None = None
+
+
 class Dosage(Wire):
     """The way a drug is given."""
 
+    sequence: int | None = None
+    text: str | None = None
+    timing: Timing | None = None
+    asNeededBoolean: bool | None = None
+    asNeededCodeableConcept: CodeableConcept | None = None
     route: CodeableConcept | None = None
+    doseAndRate: tuple[DoseAndRate, ...] = ()
+    maxDosePerPeriod: Ratio | None = None
+
+
+class DispenseRequest(Wire):
+    """For how long a drug is dispensed."""
+
+    numberOfRepeatsAllowed: int | None = None
+    expectedSupplyDuration: Quantity | None = None
 
 
 class Record(Wire):
-    """What is read of every other type: drugs, allergies, procedures, requests, reports."""
+    """
+    What is read of every other type: drugs, allergies, procedures, requests, reports.
+
+    Elements kept as `Raw` are read of the few drugs that a rule asks for, and decoded then.
+    """
 
     resourceType: str | None = None
     id: str | None = None
@@ -162,8 +223,11 @@ class Record(Wire):
     performedPeriod: Period | None = None
     occurrenceDateTime: str | None = None
     conclusion: str | None = None
-    dosageInstruction: tuple[Dosage, ...] = ()
-    dosage: tuple[Dosage, ...] = ()
+    dosageInstruction: Raw = Raw()
+    dosage: Raw = Raw()
+    dispenseRequest: Raw = Raw()
+    reasonCode: Raw = Raw()
+    reasonReference: Raw = Raw()
     contained: tuple[Record, ...] = ()
 
 
@@ -212,6 +276,7 @@ class Bundle(Wire, Generic[R]):
 class RawEntry(Wire):
     """An entry whose resource is not decoded yet."""
 
+    fullUrl: str | None = None
     resource: Raw = Raw()
 
 

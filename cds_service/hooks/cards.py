@@ -9,21 +9,23 @@ from typing import Any
 from cds_service.content.check import LONGEST_SUMMARY, placeholders_of
 from cds_service.content.model import CardContent, Content, DetailLine, Review
 from cds_service.content.templates import Sentence, parse
-from cds_service.domain.outcomes import Basis, Fills, Indicator, Line, Recommended
+from cds_service.domain.outcomes import Basis, Fills, Indicator, Line, Recommended, Said
 from cds_service.domain.snapshot import DataGap, PatientSnapshot
 from cds_service.domain.thresholds import Thresholds
 from cds_service.errors import ContentError
+from cds_service.hooks.profiles import DEFAULT, Profile
+from cds_service.hooks.suggestions import NO_CALL, Called, SuggestionWriter
 
 TOPIC_SYSTEM = "urn:x-lam-tsc-cds:recommendation"
 OVERRIDE_SYSTEM = "urn:x-lam-tsc-cds:override-reason"
 FURTHER = "further-recommendations"
 NOT_MADE = "check-not-made"
 NOTICES = {
-    FURTHER: (
+    FURTHER: Said(
         {"further": frozenset({"count"})},
         {"further": frozenset({"titles"})},
     ),
-    NOT_MADE: (
+    NOT_MADE: Said(
         {"failed": frozenset[str]()},
         {"failed": frozenset({"titles"})},
     ),
@@ -73,8 +75,12 @@ class _Compiled:
 class CardWriter:
     """Writes the cards of one set of content; `icon` is the URL of our picture."""
 
-    def __init__(self, content: Content, icon: str, new_uuid: Callable[[], str]) -> None:
+    def __init__(
+        self, content: Content, icon: str, new_uuid: Callable[[], str], profile: Profile = DEFAULT
+    ) -> None:
         """Prepare what is the same on every card."""
+        self._suggestions = SuggestionWriter(content, profile, new_uuid)
+        self._profile = profile
         self._content = content
         self._icon = icon
         self._new_uuid = new_uuid
@@ -91,9 +97,10 @@ class CardWriter:
         thresholds: Thresholds,
         patient: PatientSnapshot,
         reads: frozenset[str],
+        call: Called = NO_CALL,
     ) -> Card:
         """
-        One card, whole.
+        One card, whole; `reads` are the facts that its rule reads.
 
         Raises ContentError rather than send a summary that is too long: cut short, half a
         clinical sentence can mean its opposite.
@@ -102,18 +109,21 @@ class CardWriter:
         summary = card.summaries[outcome.summary.id].fill(outcome.summary.fills)
         if len(summary) > LONGEST_SUMMARY:
             raise ContentError([f"{outcome.card}: a filled summary is too long"])
-        return {
-            "uuid": self._new_uuid(),
+        told: Card = {"uuid": self._new_uuid()} if self._profile.feedback else {}
+        offered = [s for s in outcome.suggestions if s.act not in patient.requested]
+        told |= {
             "summary": summary,
             "indicator": (outcome.indicator or card.content.indicator).value,
-            "detail": "\n\n".join(self._detail(card, outcome, thresholds, patient, reads)),
+            "detail": "\n\n".join(self._detail(card, outcome, thresholds, patient, reads, call)),
             "source": card.source,
-            "overrideReasons": self._overrides,
         }
+        if offered:
+            told |= self._suggestions.write(offered, call)
+        return told | ({"overrideReasons": self._overrides} if self._profile.feedback else {})
 
     def write_notice(self, notice: str, fills: Fills, thresholds: Thresholds) -> Card:
         """A card about the answer itself rather than about the patient."""
-        (line,) = NOTICES[notice][0]
+        (line,) = NOTICES[notice].summaries
         outcome = Recommended(notice, Line(line, fills), (), (Line(line, fills),))
         return self.write(outcome, thresholds, PatientSnapshot(), frozenset())
 
@@ -172,6 +182,7 @@ class CardWriter:
         thresholds: Thresholds,
         patient: PatientSnapshot,
         reads: frozenset[str],
+        call: Called,
     ) -> Iterator[str]:
         headings = self._content.phrases.headings
         shared = card.shared(tuple([line.id for line in outcome.lines]), self._evidence)
@@ -180,10 +191,21 @@ class CardWriter:
         basis = self.reasons(outcome.because, thresholds)
         if basis:
             yield _list(headings["basis"], basis)
-        unknown = list(self._unknown(outcome, patient, reads))
+        requested = list(self._requested(outcome, patient))
+        if requested:
+            yield _list(headings["requested"], requested)
+        unknown = list(self._unknown(outcome, patient, reads, call.asked))
         if unknown:
             yield _list(headings["unknown"], unknown)
         yield from shared.closing
+
+    def _requested(self, outcome: Recommended, patient: PatientSnapshot) -> Iterator[str]:
+        """What would have been offered, had it not been requested already."""
+        for suggestion in outcome.suggestions:
+            request = patient.requested.get(suggestion.act)
+            if request:
+                label = self._content.acts[suggestion.act].label.fill(_NO_FILLS)
+                yield f"{label}: {as_code(request)}"
 
     def _basis(self, basis: Basis, thresholds: Thresholds) -> str:
         phrases = self._content.phrases
@@ -206,7 +228,11 @@ class CardWriter:
         return f"[{source.label}]({source.url})"
 
     def _unknown(
-        self, outcome: Recommended, patient: PatientSnapshot, reads: frozenset[str]
+        self,
+        outcome: Recommended,
+        patient: PatientSnapshot,
+        reads: frozenset[str],
+        asked: frozenset[str],
     ) -> Iterator[str]:
         facts = reads | {"*"}
         gaps = outcome.gaps or [gap for gap in patient.gaps if gap.fact in facts]
@@ -214,8 +240,8 @@ class CardWriter:
         if len(gaps) > _MOST_GAPS:
             yield self._phrase("more", count=str(len(gaps) - _MOST_GAPS))
         for heading, facts in (
-            ("not-sent", patient.unavailable & reads),
-            ("first-page", patient.partial & reads),
+            ("not-sent", patient.unavailable & reads & asked),
+            ("first-page", patient.partial & reads & asked),
         ):
             if facts:
                 names = sorted({self._content.phrases.facts[fact] for fact in facts})

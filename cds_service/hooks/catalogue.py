@@ -16,12 +16,19 @@ _OBSERVATIONS = (
     "fev1", "fev1-pre", "fev1-post", "fev1-predicted", "fev1-predicted-pre", "fev1-predicted-post",
     "fev1-percent", "saturation", "saturation-rest", "saturation-room-air", "saturation-exertion",
     "saturation-after-exercise", "inhaled-oxygen-flow", "inhaled-oxygen-concentration", "pao2",
-    "body-height", "nyha-class", "pregnancy-status", "smoking-status",
+    "body-height", "nyha-class", "pregnancy-status", "smoking-status", "fvc", "fvc-pre", "fvc-post",
+    "fev1-fvc", "bronchodilator-response", "tumour-size",
 )  # fmt: skip
 _LABORATORY = (
     "haematocrit", "vegf-d", "sirolimus-level", "everolimus-level", "lipids", "blood-count",
     "creatinine", "urine-protein",
 )  # fmt: skip
+_MEDICATION_LISTS = {
+    "medicationRequests": f"MedicationRequest?{_PATIENT}&status=active,on-hold,stopped,completed",
+    "medicationStatements": f"MedicationStatement?{_PATIENT}"
+    "&status=active,on-hold,stopped,completed",
+}
+_MEASUREMENTS = ("pregnancy-status", "body-height", "body-weight", "body-surface-area")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +58,12 @@ class Service:
 
 def services(content: Content) -> tuple[Service, ...]:
     """Every service there is, whether offered or not."""
-    return (_patient_view(content),)
+    return (
+        _patient_view(content),
+        _order_service(content, "order-select", "chosen", "Only the orders that `selections` names "
+                       "are judged; the other drafts count as background."),
+        _order_service(content, "order-sign", "signed", "All drafts are judged."),
+    )  # fmt: skip
 
 
 def _patient_view(content: Content) -> Service:
@@ -61,8 +73,9 @@ def _patient_view(content: Content) -> Service:
         title="Lung care in LAM and TSC",
         description=(
             "Advises clinicians on adults with lymphangioleiomyomatosis (LAM) or tuberous "
-            "sclerosis complex (TSC): mTOR inhibitor treatment and its monitoring, home oxygen, "
-            "referral for lung transplantation, lung function tests, screening and diagnosis."
+            "sclerosis complex (TSC): mTOR inhibitor treatment, its monitoring and interactions, "
+            "home oxygen, referral for lung transplantation, lung function tests, pneumothorax, "
+            "hormones, smoking, angiomyolipoma, screening and diagnosis."
         ),
         usage_requirements=(
             "FHIR R4. The keys patient, conditions and observations are required (412 without "
@@ -75,16 +88,44 @@ def _patient_view(content: Content) -> Service:
             "conditions": f"Condition?{_PATIENT}",
             "observations": _newest("Observation", _loinc(content, _OBSERVATIONS), 500),
             "laboratory": _newest("Observation", _loinc(content, _LABORATORY), 200),
-            "medicationRequests": f"MedicationRequest?{_PATIENT}"
-            "&status=active,on-hold,stopped,completed",
-            "medicationStatements": f"MedicationStatement?{_PATIENT}"
-            "&status=active,on-hold,stopped,completed",
+            **_MEDICATION_LISTS,
             "allergies": f"AllergyIntolerance?{_PATIENT}",
             "procedures": f"Procedure?{_PATIENT}",
             "serviceRequests": f"ServiceRequest?{_PATIENT}&status=active,completed",
             "imaging": _newest("DiagnosticReport", _loinc(content, ("chest-ct",)), 20),
         },
         required=frozenset({"patient", "conditions", "observations"}),
+    )
+
+
+def _order_service(content: Content, hook: str, done: str, judged: str) -> Service:
+    return Service(
+        id=f"lam-tsc-{hook}",
+        hook=hook,
+        title=f"Safe orders in LAM and TSC: {hook}",
+        description=(
+            f"Checks orders that are being {done} for people with lymphangioleiomyomatosis (LAM) "
+            "or tuberous sclerosis complex (TSC): the dose of an mTOR inhibitor, its interactions, "
+            "live vaccines, pregnancy and a coming lung transplant, estrogen, and unproven "
+            "treatments of LAM."
+        ),
+        usage_requirements=(
+            "FHIR R4. The keys patient, conditions and medicationRequests are required (412 "
+            "without them). Without medicationStatements, measurements, allergies, procedures or "
+            f"serviceRequests the check is less complete. {judged} Judged are MedicationRequest "
+            "and ServiceRequest; a Medication may be inline, contained or an entry of its own. "
+            "For clinicians: a call by a patient or a proxy gets no cards."
+        ),
+        prefetch={
+            "patient": "Patient/{{context.patientId}}",
+            "conditions": f"Condition?{_PATIENT}",
+            "measurements": _newest("Observation", _loinc(content, _MEASUREMENTS), 100),
+            **_MEDICATION_LISTS,
+            "allergies": f"AllergyIntolerance?{_PATIENT}",
+            "procedures": f"Procedure?{_PATIENT}",
+            "serviceRequests": f"ServiceRequest?{_PATIENT}&status=active,completed",
+        },
+        required=frozenset({"patient", "conditions", "medicationRequests"}),
     )
 
 

@@ -27,6 +27,8 @@ class HookRequest(Generic[P]):
     A call that may be judged.
 
     `prefetch` is the prefetch decoded as one type, or, if that failed, each value as it came.
+    `draft_orders` is the Bundle of orders as it came, `selections` those that are being chosen;
+    both are None for hooks without orders, and so are the selections of order-sign.
     """
 
     hook: str
@@ -34,6 +36,8 @@ class HookRequest(Generic[P]):
     patient_id: str
     user_id: str | None
     prefetch: P | Mapping[str, msgspec.Raw]
+    draft_orders: bytes | None = None
+    selections: tuple[str, ...] | None = None
 
     @property
     def hook_instance_for_log(self) -> str:
@@ -46,6 +50,9 @@ class HookRequest(Generic[P]):
         return not (self.user_id or "").startswith(("Patient/", "RelatedPerson/"))
 
 
+ORDER_SELECT = "order-select"
+ORDER_HOOKS = frozenset({ORDER_SELECT, "order-sign"})
+
 _Text = Annotated[str, msgspec.Meta(pattern=r"\S")]
 _Id = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9\-.]{1,255}\Z")]
 
@@ -54,6 +61,8 @@ class _Context(msgspec.Struct):
     patientId: _Id
     userId: str | None = None
     encounterId: str | None = None
+    selections: tuple[str, ...] | None = None
+    draftOrders: msgspec.Raw = msgspec.Raw()
 
 
 class _Call(msgspec.Struct, Generic[P]):
@@ -106,23 +115,45 @@ class RequestReader(Generic[P]):
         except (RecursionError, UnicodeDecodeError) as error:
             raise _bad("The body is not JSON.", type(error).__name__) from None
         if call is None or not self._keeps_all(call):
-            call = _read_value_by_value(body)
-        if call.hook != hook:
-            text = "This service does not answer the hook of the call."
-            raise _bad(text, f"hook: expected {hook}")
-        context = call.context
-        return HookRequest(
-            call.hook, call.hookInstance, context.patientId, context.userId, call.prefetch or {}
-        )
+            call = _read_value_by_value(body, hook)
+        _check_hook(call.hook, hook)
+        return _as_request(call)
 
     def _keeps_all(self, call: _Call[P]) -> bool:
         """Whether decoding by type lost nothing, and the members fit one another."""
         if call.fhirAuthorization is not None and not call.fhirServer:
             return False
+        if call.hook in ORDER_HOOKS and not _has_orders(call):
+            return False
         return call.prefetch is None or self._is_sound(call.prefetch)
 
 
-def _read_value_by_value(body: bytes) -> _Call[Mapping[str, msgspec.Raw]]:
+def _has_orders(call: _Call[P]) -> bool:
+    """Whether a call about orders brings them; else the slow way says what is missing."""
+    chosen = call.hook != ORDER_SELECT or call.context.selections is not None
+    return chosen and bytes(call.context.draftOrders).startswith(b"{")
+
+
+def _as_request(call: Any) -> HookRequest[Any]:
+    context, is_order = call.context, call.hook in ORDER_HOOKS
+    return HookRequest(
+        hook=call.hook,
+        hook_instance=call.hookInstance,
+        patient_id=context.patientId,
+        user_id=context.userId,
+        prefetch=call.prefetch or {},
+        draft_orders=bytes(context.draftOrders) if is_order else None,
+        selections=context.selections if call.hook == ORDER_SELECT else None,
+    )
+
+
+def _check_hook(sent: str, hook: str) -> None:
+    if sent != hook:
+        text = "This service does not answer the hook of the call."
+        raise _bad(text, f"hook: expected {hook}")
+
+
+def _read_value_by_value(body: bytes, hook: str) -> _Call[Mapping[str, msgspec.Raw]]:
     """The slow way: say what is wrong, or keep each prefetch value as it came."""
     try:
         sent = _ANYTHING.decode(body)
@@ -130,9 +161,17 @@ def _read_value_by_value(body: bytes) -> _Call[Mapping[str, msgspec.Raw]]:
         raise _bad("The body is not a JSON object.", "the whole body") from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise _bad("The body is not JSON.", type(error).__name__) from None
+    if isinstance(sent.hook, str) and sent.hook.strip():
+        _check_hook(sent.hook, hook)  # first: what another hook lacks says nothing
     _check(sent)
     context = sent.context
-    known = _Context(context["patientId"], context.get("userId"), context.get("encounterId"))
+    known = _Context(
+        context["patientId"],
+        context.get("userId"),
+        context.get("encounterId"),
+        tuple(context["selections"]) if sent.hook == ORDER_SELECT else None,
+        msgspec.Raw(msgspec.json.encode(context.get("draftOrders"))),
+    )
     return _Call(sent.hook, sent.hookInstance, known, prefetch=_members(sent.prefetch))
 
 

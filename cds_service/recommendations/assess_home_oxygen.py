@@ -27,6 +27,7 @@ from cds_service.domain.reasons import (
     shown_unit,
 )
 from cds_service.domain.snapshot import Activity, InspiredAir, Oxygenation, PatientSnapshot
+from cds_service.domain.suggestions import requests
 from cds_service.domain.thresholds import Thresholds, plain
 
 CARD = "assess-home-oxygen"
@@ -59,10 +60,12 @@ LINES = {
     "not-counted": frozenset[str](),
     "smoker": frozenset[str](),
 }
+ACTS = frozenset({"request-blood-gas", "request-walk-test", "request-overnight-oximetry"})
 _REST_LIMITS = {
     RestNeed.QUALIFIES_WITH_MARKER: "spo2-rest-with-marker",
     RestNeed.CONFIRM_BORDER: "spo2-rest-border",
 }
+_BLOOD_GAS = (RestNeed.QUALIFIES, RestNeed.QUALIFIES_WITH_MARKER, RestNeed.CONFIRM_LOW)
 
 
 def recommend(patient: PatientSnapshot, thresholds: Thresholds, as_of: date) -> Outcome:
@@ -104,7 +107,20 @@ def _advise(patient: PatientSnapshot, assessed: OxygenAssessment) -> Recommended
         because=tuple(_values(assessed)),
         lines=tuple(_lines(patient, assessed)),
         indicator=Indicator.INFO if summary.id == "confirm-border" else None,
+        suggestions=requests(patient, *_acts(patient, assessed)),
     )
+
+
+def _acts(patient: PatientSnapshot, assessed: OxygenAssessment) -> list[str]:
+    """A blood gas settles a low saturation at rest; a border value calls for walk and night."""
+    need, acts = assessed.verdict.need, []
+    if need in _BLOOD_GAS and assessed.pao2 is None:
+        acts.append("request-blood-gas")
+    if need is RestNeed.CONFIRM_BORDER or _walks_low(patient, assessed):
+        acts.append("request-walk-test")
+    if need is RestNeed.CONFIRM_BORDER:
+        acts.append("request-overnight-oximetry")
+    return acts
 
 
 def _summary(patient: PatientSnapshot, assessed: OxygenAssessment) -> Line:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from datetime import date
 
-from cds_service.domain.indications import bar_to_treatment, treatment_signs
+from cds_service.domain.indications import (
+    bar_to_treatment,
+    confirming_evidence,
+    treatment_signs,
+)
 from cds_service.domain.outcomes import Basis, Line, NotIndicated, Outcome, Recommended
 from cds_service.domain.population import NO_LAM, SETTLED
-from cds_service.domain.reasons import finding_basis, measured_basis
+from cds_service.domain.reasons import finding_basis
 from cds_service.domain.snapshot import PatientSnapshot
+from cds_service.domain.suggestions import requests
 from cds_service.domain.thresholds import Thresholds
 
 CARD = "confirm-lam-diagnosis"
@@ -26,6 +31,7 @@ LINES = {
     "not-by-ct-alone": frozenset[str](),
     "evidence-not-seen": frozenset[str](),
 }
+ACTS = frozenset({"request-vegf-d"})
 _EVIDENCE_SEARCHED = ("vegf_d", "lung_histology")
 
 
@@ -46,23 +52,6 @@ def recommend(patient: PatientSnapshot, thresholds: Thresholds, as_of: date) -> 
     return NotIndicated((Basis("no-treatment-due"),))
 
 
-def confirming_evidence(patient: PatientSnapshot, thresholds: Thresholds) -> tuple[Basis, ...]:
-    """What on record makes the diagnosis definite beside the CT (ATS/JRS 2017)."""
-    evidence = []
-    for label, findings in (
-        ("tsc", patient.tsc),
-        ("angiomyolipoma", patient.angiomyolipoma),
-        ("chylous-effusion", patient.chylous_effusion),
-        ("histology", patient.lung_histology),
-    ):
-        evidence += [finding_basis(label, finding) for finding in findings[:1]]
-    limit = thresholds["vegf-d-diagnostic"]
-    for level in patient.vegf_d:
-        if limit.is_met_by(level.value, level.unit):
-            evidence.append(measured_basis("vegf-d", level, limit.id))
-    return tuple(evidence)
-
-
 def _possible(patient: PatientSnapshot) -> Outcome:
     if not patient.possible_lam:
         return NO_LAM
@@ -73,4 +62,5 @@ def _advise(patient: PatientSnapshot, reason: str, finding: Basis) -> Recommende
     lines = [Line(reason), Line("vegf-d"), Line("not-by-ct-alone")]
     if not patient.absence_is_known(*_EVIDENCE_SEARCHED):
         lines.append(Line("evidence-not-seen"))
-    return Recommended(CARD, Line(reason), (finding,), tuple(lines))
+    measured = () if patient.vegf_d else requests(patient, "request-vegf-d")
+    return Recommended(CARD, Line(reason), (finding,), tuple(lines), suggestions=measured)

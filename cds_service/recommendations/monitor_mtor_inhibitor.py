@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from cds_service.domain.dates import is_within_months
+from cds_service.domain.medication import MedicationUse
 from cds_service.domain.outcomes import (
     Basis,
     Indicator,
@@ -16,7 +17,8 @@ from cds_service.domain.outcomes import (
 )
 from cds_service.domain.population import NO_MTOR_INHIBITOR, current_mtor_inhibitor
 from cds_service.domain.reasons import measured_basis, medication_basis
-from cds_service.domain.snapshot import Finding, Measurement, MedicationUse, PatientSnapshot
+from cds_service.domain.snapshot import Finding, Measurement, PatientSnapshot
+from cds_service.domain.suggestions import requests
 from cds_service.domain.thresholds import Thresholds, plain
 
 CARD = "monitor-mtor-inhibitor"
@@ -42,6 +44,9 @@ LINES = {
     **{f"{lab}-missing": frozenset[str]() for lab in _LABS},
     **{f"{lab}-old": frozenset({"when"}) for lab in _LABS},
 }
+ACTS = frozenset(
+    {"request-sirolimus-level", "request-everolimus-level", *(f"request-{lab}" for lab in _LABS)}
+)
 _SUMMARY_OF = {
     "trough-high": "trough-high",
     "trough-low": "trough-low",
@@ -86,7 +91,14 @@ def _advise(patient: PatientSnapshot, use: MedicationUse, lines: list[Line]) -> 
         because=tuple(_values(patient, use)),
         lines=(*lines, Line("everolimus")) if use.drug == "everolimus" else tuple(lines),
         indicator=Indicator.WARNING if summary == "trough-high" else None,
+        suggestions=requests(patient, *_acts(use, lines)),
     )
+
+
+def _acts(use: MedicationUse, lines: list[Line]) -> list[str]:
+    """A test for each line, in the order of the lines."""
+    tests = dict.fromkeys(line.id.rsplit("-", 1)[0] for line in lines)
+    return [f"request-{use.drug}-level" if t == "trough" else f"request-{t}" for t in tests]
 
 
 def _level(patient: PatientSnapshot, use: MedicationUse) -> Measurement | None:

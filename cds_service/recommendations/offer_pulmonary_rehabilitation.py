@@ -19,6 +19,7 @@ from cds_service.domain.oxygen import assess_oxygenation
 from cds_service.domain.population import NO_LAM, SETTLED, unless_adult
 from cds_service.domain.reasons import class_basis, finding_basis, oxygen_basis
 from cds_service.domain.snapshot import PatientSnapshot
+from cds_service.domain.suggestions import requests
 from cds_service.domain.thresholds import Thresholds
 
 CARD = "offer-pulmonary-rehabilitation"
@@ -33,6 +34,7 @@ SUMMARIES = {
     "on-oxygen": frozenset[str](),
     "low-oxygen": frozenset[str](),
 }
+ACTS = frozenset({"request-pulmonary-rehabilitation"})
 LINES = {"rehabilitation": frozenset[str](), "rehabilitation-not-seen": frozenset[str]()}
 
 
@@ -60,7 +62,13 @@ def _advise(patient: PatientSnapshot, reasons: dict[str, Basis]) -> Recommended:
     lines = [Line("rehabilitation")]
     if not patient.absence_is_known("rehabilitation"):
         lines.append(Line("rehabilitation-not-seen"))
-    return Recommended(CARD, Line(next(iter(reasons))), tuple(reasons.values()), tuple(lines))
+    return Recommended(
+        card=CARD,
+        summary=Line(next(iter(reasons))),
+        because=tuple(reasons.values()),
+        lines=tuple(lines),
+        suggestions=requests(patient, *ACTS),
+    )
 
 
 def _reasons(patient: PatientSnapshot, thresholds: Thresholds, as_of: date) -> dict[str, Basis]:

@@ -24,6 +24,7 @@ from cds_service.domain.reasons import (
     trend_basis,
 )
 from cds_service.domain.snapshot import PatientSnapshot, PercentSource
+from cds_service.domain.suggestions import requests
 from cds_service.domain.thresholds import Thresholds, plain
 
 CARD = "refer-lung-transplant"
@@ -43,6 +44,7 @@ SUMMARIES = {
     "pneumothorax": frozenset[str](),
     "decline-on-treatment": frozenset({"slope"}),
 }
+ACTS = frozenset({"request-transplant-referral"})
 LINES = {
     "low-fev1": frozenset[str](),
     "functional-class": frozenset[str](),
@@ -86,6 +88,7 @@ def _advise(
         because=tuple(_values(signs)),
         lines=(*map(Line, present), *_extra_lines(patient, signs, thresholds)),
         indicator=Indicator.WARNING if urgent else None,
+        suggestions=requests(patient, *ACTS),
     )
 
 

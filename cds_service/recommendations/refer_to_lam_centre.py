@@ -13,6 +13,7 @@ from cds_service.domain.thresholds import Thresholds
 CARD = "refer-to-lam-centre"
 READS = frozenset({"birth", "lam"})
 SUMMARIES = {"minor": frozenset[str]()}
+ACTS = frozenset[str]()
 LINES = {"minor": frozenset[str]()}
 
 

@@ -17,6 +17,7 @@ from cds_service.domain.outcomes import (
 from cds_service.domain.population import unless_adult_with_lam
 from cds_service.domain.reasons import measured_basis, percent_basis, trend_basis
 from cds_service.domain.snapshot import DataGap, PatientSnapshot
+from cds_service.domain.suggestions import requests
 from cds_service.domain.thresholds import Thresholds
 
 CARD = "repeat-pulmonary-function"
@@ -26,6 +27,7 @@ SUMMARIES = {
     "old": frozenset({"when"}),
     "old-stable": frozenset({"when"}),
 }
+ACTS = frozenset({"request-spirometry"})
 LINES = {
     "never": frozenset[str](),
     "old": frozenset({"when"}),
@@ -54,7 +56,17 @@ def recommend(patient: PatientSnapshot, thresholds: Thresholds, as_of: date) -> 
     if is_within_months(newest, months, as_of) is not False:
         return NotIndicated(_values(patient, stable))
     line = Line("old-stable" if stable else "old", {"when": str(newest)})
-    return Recommended(CARD, line, because=_values(patient, stable), lines=(line,))
+    return _advise(patient, line, stable)
+
+
+def _advise(patient: PatientSnapshot, line: Line, stable: KindAndTrend | None) -> Recommended:
+    return Recommended(
+        card=CARD,
+        summary=line,
+        because=_values(patient, stable),
+        lines=(line,),
+        suggestions=requests(patient, *ACTS),
+    )
 
 
 def stable_trend(
@@ -73,7 +85,7 @@ def stable_trend(
 
 def _never(patient: PatientSnapshot) -> Outcome:
     if patient.absence_is_known("fev1", "fev1_percent"):
-        return Recommended(CARD, Line("never"), because=(), lines=(Line("never"),))
+        return _advise(patient, Line("never"), None)
     return Undetermined(missing=("fev1",))
 
 

@@ -9,6 +9,7 @@ from cds_service.domain.snapshot import DataGap
 
 CARD = "review-unreadable-data"
 SUMMARIES = {"one": frozenset[str](), "several": frozenset({"count"})}
+ACTS = frozenset[str]()
 LINES = {"values": frozenset[str]()}
 
 

@@ -16,12 +16,18 @@ from cds_service.domain.outcomes import (
 from cds_service.domain.population import SETTLED, unless_adult, unless_woman
 from cds_service.domain.reasons import finding_basis
 from cds_service.domain.snapshot import Finding, PatientSnapshot
+from cds_service.domain.suggestions import requests
 from cds_service.domain.thresholds import Thresholds
 
 CARD = "screen-for-lam"
-READS = frozenset({"birth", "sex", "tsc", "lam", "possible_lam", "chest_ct"})
+READS = frozenset({"birth", "sex", "tsc", "lam", "possible_lam", "chest_ct", "pregnancy"})
 SUMMARIES = {"never": frozenset[str](), "old": frozenset({"when"})}
-LINES = {"never": frozenset[str](), "old": frozenset({"when"})}
+LINES = {
+    "never": frozenset[str](),
+    "old": frozenset({"when"}),
+    "pregnant": frozenset[str](),
+}
+ACTS = frozenset({"request-chest-ct"})
 
 
 def recommend(patient: PatientSnapshot, thresholds: Thresholds, as_of: date) -> Outcome:
@@ -50,9 +56,17 @@ def _by_last_scan(patient: PatientSnapshot, thresholds: Thresholds, as_of: date)
         return Undetermined(missing=("chest_ct",))
     tsc = finding_basis("tsc", patient.tsc[0])
     if newest is None:
-        return Recommended(CARD, Line("never"), (tsc,), (Line("never"),))
+        return _advise(patient, Line("never"), (tsc,))
     line = Line("old", {"when": str(newest.on)})
-    return Recommended(CARD, line, (tsc, finding_basis("chest-ct", newest)), (line,))
+    return _advise(patient, line, (tsc, finding_basis("chest-ct", newest)))
+
+
+def _advise(patient: PatientSnapshot, line: Line, because: tuple[Basis, ...]) -> Recommended:
+    """A scan is not drafted in pregnancy: it can wait, and the card says so."""
+    if patient.pregnancy:
+        pregnant = finding_basis("pregnancy", patient.pregnancy[0])
+        return Recommended(CARD, line, (*because, pregnant), (line, Line("pregnant")))
+    return Recommended(CARD, line, because, (line,), suggestions=requests(patient, *ACTS))
 
 
 def _is_recent(scan: Finding, thresholds: Thresholds, as_of: date) -> bool:

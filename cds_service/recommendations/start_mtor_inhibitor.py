@@ -7,10 +7,12 @@ from datetime import date
 from cds_service.domain.indications import (
     TreatmentSigns,
     bar_to_treatment,
+    confirming_evidence,
     treatment_signs,
     unclear_fev1,
 )
 from cds_service.domain.lung_function import millilitres_per_year
+from cds_service.domain.medication import MedicationUse
 from cds_service.domain.outcomes import (
     Basis,
     Line,
@@ -19,9 +21,10 @@ from cds_service.domain.outcomes import (
     Recommended,
     Undetermined,
 )
-from cds_service.domain.population import stopped_mtor_inhibitor
+from cds_service.domain.population import stopped_mtor_inhibitor, taken
 from cds_service.domain.reasons import finding_basis, percent_basis, trend_basis
-from cds_service.domain.snapshot import MedicationUse, PatientSnapshot, PercentSource, Sex
+from cds_service.domain.snapshot import PatientSnapshot, PercentSource, Sex
+from cds_service.domain.suggestions import requests
 from cds_service.domain.thresholds import Thresholds, plain
 
 CARD = "start-mtor-inhibitor"
@@ -50,7 +53,14 @@ LINES = {
     "pregnancy-test": frozenset[str](),
     "low-fev1": frozenset[str](),
     "fast-decline": frozenset[str](),
+    "not-drafted-interaction": frozenset({"drug"}),
+    "not-drafted-stopped": frozenset[str](),
+    "not-drafted-not-seen": frozenset[str](),
 }
+ACTS = frozenset({"start-sirolimus"})
+_SIGNS = frozenset({"fev1", "fev1_percent", "chylous_effusion"})
+# What must be known before an order is drafted; the advice itself does not wait for it.
+_BEFORE_AN_ORDER = ("mtor_inhibitor", "mtor_allergy", "pregnancy")
 
 
 def recommend(patient: PatientSnapshot, thresholds: Thresholds, as_of: date) -> Outcome:
@@ -68,16 +78,40 @@ def recommend(patient: PatientSnapshot, thresholds: Thresholds, as_of: date) -> 
         return _advise(patient, signs, thresholds)
     if signs.recent_fev1 is None and signs.trend is None:
         return Undetermined(("fev1_percent",), unclear_fev1(patient, thresholds, as_of))
-    return NotIndicated(tuple(_values(signs)))
+    return NotIndicated(tuple(_values(signs)), unless=_SIGNS)
 
 
 def _advise(patient: PatientSnapshot, signs: TreatmentSigns, thresholds: Thresholds) -> Recommended:
+    not_drafted = _why_not_drafted(patient)
+    confirmed = bool(confirming_evidence(patient, thresholds))
+    drafted = confirmed and not not_drafted and not patient.mtor_allergy
     return Recommended(
         card=CARD,
         summary=_summary(patient, signs),
         because=tuple(_values(signs)),
-        lines=tuple(_lines(patient, signs, thresholds)),
+        lines=(*_lines(patient, signs, thresholds), *not_drafted),
+        suggestions=requests(patient, *ACTS) if drafted else (),
     )
+
+
+def _why_not_drafted(patient: PatientSnapshot) -> list[Line]:
+    """
+    What on record speaks against an order with one click; the advice stands.
+
+    That nothing confirms the diagnosis is told on a card of its own, an allergy in the advice.
+    """
+    if patient.mtor_allergy:
+        return []
+    met = taken((*patient.cyp3a4_inhibitor, *patient.cyp3a4_inducer, *patient.cannabidiol,
+                 *patient.ace_inhibitor))  # fmt: skip
+    interacting = next(met, None)
+    if interacting:
+        return [Line("not-drafted-interaction", {"drug": interacting.shown})]
+    if stopped_mtor_inhibitor(patient):
+        return [Line("not-drafted-stopped")]
+    hidden = any(gap.fact in _BEFORE_AN_ORDER for gap in patient.gaps)
+    known = patient.absence_is_known(*_BEFORE_AN_ORDER)
+    return [] if known and not hidden else [Line("not-drafted-not-seen")]
 
 
 def _summary(patient: PatientSnapshot, signs: TreatmentSigns) -> Line:
@@ -146,7 +180,7 @@ def _history_lines(patient: PatientSnapshot) -> list[Line]:
     lines = []
     stopped = stopped_mtor_inhibitor(patient)
     if stopped:
-        lines.append(Line("stopped", {"drug": stopped.drug, "when": _until(stopped)}))
+        lines.append(Line("stopped", {"drug": stopped.shown, "when": _until(stopped)}))
     if not patient.absence_is_known("mtor_inhibitor"):
         lines.append(Line("medication-list-not-seen"))
     if patient.mtor_use_code:

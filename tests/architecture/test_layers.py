@@ -23,7 +23,7 @@ LAYERS = {
     "fhir": {"domain", "content", "errors"},
     "hooks": {"domain", "content", "errors"},
     "pipeline": {"domain", "content", "errors", "fhir", "hooks", "recommendations"},
-    "settings": {"errors"},
+    "settings": {"errors", "hooks"},
 }
 ENTRANCES = {"app", "cli", "server", "web", "settings"}
 LIBRARIES = {

@@ -18,7 +18,7 @@ from cds_service.content.root import cards_root
 from cds_service.domain.snapshot import PatientSnapshot
 from cds_service.errors import ContentError
 from cds_service.hooks.cards import NOTICES
-from cds_service.recommendations import PATIENT_VIEW, SAYS
+from cds_service.recommendations import EVERY_RULE, SAYS
 from tests.support import AS_OF, ROOT
 
 CARDS = cards_root()
@@ -143,7 +143,7 @@ def test_every_source_is_cited(content):
 
 def test_every_phrase_that_code_names_exists(content):
     fields = set(PatientSnapshot.__dataclass_fields__)
-    for rule in PATIENT_VIEW:
+    for rule in EVERY_RULE:
         assert fields >= rule.READS
         assert set(content.phrases.facts) >= rule.READS
     code = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "cds_service").rglob("*.py"))
@@ -178,7 +178,8 @@ def test_codes_that_look_right_and_are_not_are_nowhere():
              "233719000"}  # fmt: skip
     for path in (CARDS / "value_sets").glob("*.json"):
         codes = set(re.findall(r'"code": "([^"]+)"', path.read_text(encoding="utf-8")))
-        assert not codes & wrong, path.name
+        right = {"19926-5"} if path.stem == "fev1-fvc" else set()  # the ratio that it is
+        assert not codes & wrong - right, path.name
 
 
 def test_the_value_in_force_is_the_latest_not_after_the_day(content):

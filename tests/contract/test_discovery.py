@@ -30,9 +30,9 @@ def offered(client: FlaskClient):
     return client.get("/cds-services").get_json()["services"]
 
 
-@pytest.fixture
-def templates(offered):
-    return offered[0]["prefetch"]
+@pytest.fixture(params=["patient-view", "order-select", "order-sign"])
+def templates(request, offered):
+    return next(s["prefetch"] for s in offered if s["hook"] == request.param)
 
 
 @pytest.mark.conformance("C008", "C009", "C011", "C012", "C013", "C014", "C015", "C016", "C020")
@@ -53,7 +53,11 @@ def test_discovery_is_read_only_and_has_one_address(client):
 
 @pytest.mark.conformance("C012")
 def test_service_ids_are_stable_and_answer(client, offered):
-    assert [service["id"] for service in offered] == ["lam-tsc-patient-view"]
+    assert [service["id"] for service in offered] == [
+        "lam-tsc-patient-view",
+        "lam-tsc-order-select",
+        "lam-tsc-order-sign",
+    ]
     for service in offered:
         answer = client.post(f"/cds-services/{service['id']}", json={})
         assert answer.status_code == 400
@@ -90,10 +94,11 @@ def test_the_version_is_told_only_when_asked_for(make_client, offered):
 
 @pytest.mark.conformance("C016", "C022")
 def test_usage_requirements_name_every_key(content, offered):
-    text = offered[0]["usageRequirements"]
-    assert "R4" in text
-    for key in services(content)[0].prefetch:
-        assert key in text
+    for service, entry in zip(services(content), offered, strict=True):
+        text = entry["usageRequirements"]
+        assert "R4" in text
+        assert all(key in text for key in service.prefetch)
+        assert set(service.prefetch) >= service.required
 
 
 @pytest.mark.conformance(
@@ -110,17 +115,22 @@ def test_templates_keep_to_the_portable_subset(templates):
 
 
 @pytest.mark.conformance("C039")
-def test_keys_are_short_and_are_those_that_are_read(templates):
-    assert tuple(templates) == KEYS
+def test_keys_are_short_and_are_those_that_are_read(templates, offered):
+    assert set(KEYS) == {key for service in offered for key in service["prefetch"]}
     assert all(re.fullmatch(r"[a-z][A-Za-z0-9]*", key) for key in templates)
 
 
-def test_observations_ask_for_every_loinc_code_that_is_read(content, templates):
+def test_a_key_means_the_same_in_every_service(offered):
+    meanings = {(key, t) for service in offered for key, t in service["prefetch"].items()}
+    assert len(meanings) == len({key for key, _ in meanings})
+
+
+def test_observations_ask_for_every_loinc_code_that_is_read(content, offered):
+    templates = offered[0]["prefetch"]
     asked = set(re.search(r"code=([^&]+)", templates["observations"])[1].split(","))
     for name in ("fev1", "fev1-percent", "saturation", "saturation-exertion", "body-height"):
         codes = {code for system, code in content.concepts[name].codes if system == LOINC}
         assert codes <= asked
-    assert "19926-5" not in asked
     assert "2019-8" not in asked
 
 

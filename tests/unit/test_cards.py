@@ -10,6 +10,7 @@ from cds_service.domain.outcomes import Line, Recommended
 from cds_service.domain.snapshot import DataGap, PatientSnapshot
 from cds_service.errors import ContentError
 from cds_service.hooks.cards import CardWriter, as_code, in_order_of_urgency
+from cds_service.hooks.suggestions import Called
 from tests.support import counted_uuids
 
 GFM = MarkdownIt("gfm-like", {"html": True, "linkify": False})
@@ -52,13 +53,16 @@ def test_a_summary_that_is_too_long_is_never_sent(writer, thresholds):
         writer.write(outcome, thresholds, PatientSnapshot(), frozenset())
 
 
+ASKED = Called("synthetic", asked=frozenset({"chest_ct"}))
+
+
 def test_gaps_of_other_facts_are_not_told(writer, thresholds):
     outcome = Recommended("refer-to-lam-centre", Line("minor"), (), (Line("minor"),))
     gap = DataGap("saturation", "Observation/1", "no-unit")
     patient = PatientSnapshot(gaps=(gap,), unavailable=frozenset({"chest_ct"}))
     card = writer.write(outcome, thresholds, patient, frozenset({"lam"}))
     assert "Not known" not in card["detail"]
-    card = writer.write(outcome, thresholds, patient, frozenset({"saturation", "chest_ct"}))
+    card = writer.write(outcome, thresholds, patient, frozenset({"saturation", "chest_ct"}), ASKED)
     assert "oxygen saturation, `Observation/1`: it has no unit" in card["detail"]
     assert "Not sent, so not judged: chest CT." in card["detail"]
 

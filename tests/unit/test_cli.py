@@ -57,7 +57,7 @@ def test_evaluate_without_cards_says_so(tmp_path):
     [
         ("{", "not JSON"),
         ("[]", "not a JSON object"),
-        (json.dumps(case_request() | {"hook": "order-sign"}), "hook: expected patient-view"),
+        (json.dumps(case_request() | {"hook": "encounter-start"}), "hook: expected patient-view"),
         (json.dumps(case_request() | {"prefetch": {}}), "prefetch key: conditions"),
     ],
 )
@@ -79,7 +79,7 @@ def test_check_content_counts_what_it_checked():
     shown = run("check-content")
     assert shown.exit_code == 0
     assert "no fault" in shown.output
-    assert "12 cards await clinical review" in shown.output
+    assert "21 cards await clinical review" in shown.output
 
 
 def test_check_content_prints_a_line_per_fault(monkeypatch):

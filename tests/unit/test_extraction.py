@@ -7,6 +7,7 @@ import json
 import msgspec
 import pytest
 
+from cds_service.domain.medication import Stage
 from cds_service.fhir.extraction import Extractor
 from cds_service.fhir.prefetch import KEYS, read_answers
 from tests.support import AS_OF, LOINC
@@ -49,7 +50,7 @@ def medication(**changed):
 
 
 def drugs(snapshot):
-    return [(use.drug, use.is_current) for use in snapshot.mtor_inhibitor]
+    return [(use.drug, use.stage is Stage.CURRENT) for use in snapshot.mtor_inhibitor]
 
 
 @pytest.mark.parametrize(

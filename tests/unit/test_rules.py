@@ -10,6 +10,7 @@ import pytest
 
 from cds_service.domain.dates import month_of, on_day, year_of
 from cds_service.domain.indications import transplant_signs, treatment_signs
+from cds_service.domain.medication import MedicationUse, Stage
 from cds_service.domain.outcomes import Indicator, NotIndicated, Recommended, Undetermined
 from cds_service.domain.snapshot import (
     Activity,
@@ -17,7 +18,6 @@ from cds_service.domain.snapshot import (
     FunctionalClass,
     InspiredAir,
     Measurement,
-    MedicationUse,
     Oxygenation,
     PatientSnapshot,
     PercentPredicted,
@@ -65,7 +65,9 @@ def saturation(value, activity=Activity.REST, air=InspiredAir.ROOM_AIR, on=RECEN
     return Oxygenation(measured, activity, air)
 
 
-TAKES_IT = (MedicationUse("sirolimus", True, on_day(date(2024, 1, 10)), "MedicationRequest/1"),)
+TAKES_IT = (
+    MedicationUse("sirolimus", Stage.CURRENT, on_day(date(2024, 1, 10)), "MedicationRequest/1"),
+)
 BIRTH = on_day(date(1985, 4, 12))
 WOMAN = PatientSnapshot(sex=Sex.FEMALE, birth=BIRTH, lam=finding(), fev1_percent=percent(85))
 TREAT = replace(WOMAN, fev1_percent=percent(62))
@@ -125,7 +127,7 @@ def test_start_tells_how_sure_it_is(judge):
 
 
 def test_start_names_what_history_adds(judge):
-    past = MedicationUse("everolimus", False, on_day(date(2023, 1, 1)), "MedicationRequest/1")
+    past = MedicationUse("everolimus", Stage.PAST, on_day(date(2023, 1, 1)), "MedicationRequest/1")
     patient = replace(TREAT, mtor_inhibitor=(past,), mtor_use_code=finding())
     outcome = judge(start_mtor_inhibitor, patient)
     fills = {line.id: line.fills for line in outcome.lines}
@@ -179,7 +181,7 @@ def test_a_fall_that_ended_long_ago_does_not_count(thresholds):
         ({"pneumothorax": finding(side="left")
           + finding(side="left", on=on_day(date(2020, 1, 1)))}, 1),
         ({"saturation": (saturation(86), saturation(86, on=on_day(date(2026, 7, 1))))}, 1),
-        ({"mtor_inhibitor": (MedicationUse("sirolimus", True, None, "M/1"),)}, 0),
+        ({"mtor_inhibitor": (MedicationUse("sirolimus", Stage.CURRENT, None, "M/1"),)}, 0),
     ],
 )  # fmt: skip
 def test_signs_of_advanced_disease(thresholds, changed, count):
@@ -238,7 +240,7 @@ def test_monitoring_claims_nothing_about_results_that_were_not_sent(judge):
 
 
 def test_monitoring_everolimus_says_that_its_target_is_borrowed(judge):
-    use = MedicationUse("everolimus", True, RECENT, "MedicationRequest/1")
+    use = MedicationUse("everolimus", Stage.CURRENT, RECENT, "MedicationRequest/1")
     patient = replace(WOMAN, mtor_inhibitor=(use,))
     assert {"everolimus", "trough-missing"} <= lines(judge(monitor_mtor_inhibitor, patient))
 

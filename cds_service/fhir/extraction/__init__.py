@@ -4,25 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
-from functools import lru_cache
 from typing import Any
 
 from cds_service.content.model import Content
-from cds_service.domain.snapshot import Finding, PatientSnapshot, Sex
+from cds_service.domain.lung_function import Person
+from cds_service.domain.medication import Stage
+from cds_service.domain.snapshot import Finding, Moment, PatientSnapshot
 from cds_service.domain.thresholds import Thresholds
-from cds_service.errors import CallError
 from cds_service.fhir import wire
-from cds_service.fhir.dates import parse_date
+from cds_service.fhir.extraction.body import (
+    read_angiomyolipoma_size,
+    read_body_surface,
+    size_in_diagnosis,
+)
 from cds_service.fhir.extraction.conditions import FACTS as CONDITION_FACTS
 from cds_service.fhir.extraction.conditions import read_conditions
+from cds_service.fhir.extraction.coverage import note_failures, unknown_facts
+from cds_service.fhir.extraction.drafts import NO_DRAFTS, Drafts
+from cds_service.fhir.extraction.medications import (
+    MedicationReader,
+    in_order,
+    library_of,
+)
 from cds_service.fhir.extraction.oxygenation import read_pao2, read_saturations
+from cds_service.fhir.extraction.person import read_patient
 from cds_service.fhir.extraction.reading import Coded, Reader, Tools, counts
 from cds_service.fhir.extraction.records import (
     newest_findings,
     read_acts,
     read_allergies,
-    read_contraceptives,
-    read_medications,
+    read_drafted_referrals,
+    read_requested,
 )
 from cds_service.fhir.extraction.results import (
     read_done,
@@ -32,13 +44,16 @@ from cds_service.fhir.extraction.results import (
     read_smoking_status,
     read_vegf_d,
 )
-from cds_service.fhir.extraction.spirometry import read_fev1, read_fev1_percent
-from cds_service.fhir.models import NotReadable, patient_model
-from cds_service.fhir.prefetch import Answer, Malformed, State
+from cds_service.fhir.extraction.spirometry import (
+    Heights,
+    read_bronchodilator_test,
+    read_fev1,
+    read_fev1_percent,
+    read_flow_ratio,
+)
+from cds_service.fhir.prefetch import Answer, Malformed
 from cds_service.fhir.units import Units
 from cds_service.fhir.vocabulary import Vocabulary, spellings
-
-_BIRTH_SEX = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-birthsex"
 
 # The value sets that an Observation may match by its code, with the fact each tells.
 _OBSERVED = {
@@ -54,28 +69,12 @@ _OBSERVED = {
     "creatinine": "creatinine", "urine-protein": "urine_protein", "nyha-class": "functional_class",
     "nyha-class-1": "functional_class", "nyha-class-2": "functional_class",
     "nyha-class-3": "functional_class", "nyha-class-4": "functional_class",
-    "pregnancy-status": "pregnancy", "smoking-status": "smoker",
+    "pregnancy-status": "pregnancy", "smoking-status": "smoker", "fvc": "flow_ratio",
+    "fvc-pre": "flow_ratio", "fvc-post": "bronchodilator_test", "fev1-fvc": "flow_ratio",
+    "bronchodilator-response": "bronchodilator_test", "tumour-size": "angiomyolipoma_size",
+    "body-weight": "body_surface_area", "body-surface-area": "body_surface_area",
 }  # fmt: skip
 
-# A fact is unknown when none of these keys was answered.
-_KEYS_OF: Mapping[str, tuple[str, ...]] = {
-    "mtor_inhibitor": ("medicationRequests", "medicationStatements"),
-    "contraception": ("medicationRequests", "medicationStatements"),
-    "mtor_allergy": ("allergies",),
-    "rehabilitation": ("procedures", "serviceRequests"),
-    "transplant_referral": ("serviceRequests",),
-    "lung_histology": ("procedures",),
-    "chest_ct": ("imaging", "procedures"),
-    **dict.fromkeys(
-        ("haematocrit", "sirolimus_level", "everolimus_level", "vegf_d", "lipids", "blood_count",
-         "creatinine", "urine_protein"),
-        ("laboratory",),
-    ),
-    **dict.fromkeys(
-        ("fev1", "fev1_percent", "saturation", "pao2", "functional_class"), ("observations",)
-    ),
-    **dict.fromkeys(CONDITION_FACTS.values(), ("conditions",)),
-}  # fmt: skip
 ANY_FACT = "*"  # of a gap whose resource does not even tell what it is about
 
 
@@ -87,6 +86,7 @@ class Extractor:
         self._tools = Tools(content, Vocabulary(content), Units(content))
         self._observed = dict(_observation_codes(content))
         self._observed_codes = {code for _, code in self._observed}
+        self._acts = dict(_act_codes(content))
 
     def extract(
         self,
@@ -94,41 +94,51 @@ class Extractor:
         patient_id: str,
         thresholds: Thresholds,
         as_of: date,
+        drafts: Drafts = NO_DRAFTS,
+        moment: Moment = Moment.CHART,
     ) -> PatientSnapshot:
-        """
-        The snapshot of one patient on one day.
-
-        Raises CallError (412) when the patient sent is not the patient of the call.
-        """
+        """The snapshot of one patient on one day, with the orders that are being drafted."""
         reader = Reader(self._tools, thresholds, patient_id, as_of)
         for answer in answers.values():
             for bad in answer.malformed:
                 self._note_malformed(bad, reader)
-        facts = self._facts(answers, reader)
-        unavailable, partial = _unknown(answers)
-        _note_failures(answers, unavailable, reader)
+        facts = self._facts(answers, reader, drafts)
+        unavailable, partial = unknown_facts(answers)
+        note_failures(answers, unavailable, reader)
         return PatientSnapshot(
-            **facts, gaps=tuple(reader.gaps), unavailable=unavailable, partial=partial
-        )
+            **facts, moment=moment, drafts=tuple(draft.reference for draft in drafts.judged),
+            gaps=tuple(reader.gaps), unavailable=unavailable, partial=partial,
+        )  # fmt: skip
 
-    def _facts(self, answers: Mapping[str, Answer], reader: Reader) -> dict[str, Any]:
-        who = _patient(answers["patient"], reader)
+    def _facts(
+        self, answers: Mapping[str, Answer], reader: Reader, drafts: Drafts
+    ) -> dict[str, Any]:
+        who = read_patient(answers["patient"], reader)
         groups = self._grouped((*answers["observations"].resources,
+                                *answers["measurements"].resources,
                                 *answers["laboratory"].resources))  # fmt: skip
         volumes = read_fev1(groups, reader)
-        percent = read_fev1_percent(groups, volumes, who["sex"], who["birth"], reader)
+        person = Person(who["sex"], who["birth"], Heights(groups, reader))
+        drugs = _medications(answers, groups, reader, drafts)
+        found = _findings(answers, groups, reader, drafts, drugs.pop("contraception", ()))
+        size = read_angiomyolipoma_size(groups, reader)
+        requests = answers["serviceRequests"].resources
         return {
             **who,
-            **_findings(answers, groups, reader),
+            **found,
+            **drugs,
             **read_levels(groups, reader),
             **read_done(groups, reader),
             "fev1": volumes,
-            "fev1_percent": percent,
+            "fev1_percent": read_fev1_percent(groups, volumes, person, reader),
+            "flow_ratio": read_flow_ratio(groups, volumes, person, reader),
+            "bronchodilator_test": read_bronchodilator_test(groups, reader),
+            "angiomyolipoma_size": size or size_in_diagnosis(found.get("angiomyolipoma", ())),
+            "requested": read_requested(requests, self._acts, reader),
             "saturation": read_saturations(groups, reader),
             "pao2": read_pao2(groups, reader),
             "vegf_d": read_vegf_d(groups, reader),
             "functional_class": read_functional_class(groups, reader),
-            "mtor_inhibitor": read_medications(*_drugs(answers), reader),
         }
 
     def _grouped(self, found: Iterable[wire.Observation]) -> dict[str, list[Coded]]:
@@ -166,58 +176,67 @@ def _observation_codes(content: Content) -> Iterator[tuple[tuple[str | None, str
                 yield spelling, name
 
 
-def _patient(answer: Answer, reader: Reader) -> dict[str, Any]:
-    sent: wire.Patient = answer.resources[0]
-    try:
-        patient_model(sent)
-    except NotReadable as error:
-        reader.gap("birth", "Patient", "malformed", shown=error.element)
-    birth = parse_date(sent.birthDate) if sent.birthDate else None
-    if birth is None:
-        reason = "unreadable-date" if sent.birthDate else "missing-birth-date"
-        reader.gap("birth", "Patient", reason)
-    sex = _sex(sent)
-    if sex is None:
-        reader.gap("sex", "Patient", "missing-sex")
-    return {"birth": birth, "sex": sex, "deceased": _is_deceased(sent)}
+def _act_codes(content: Content) -> Iterator[tuple[tuple[str | None, str | None], str]]:
+    for act in content.acts.values():
+        for system, code in act.codes:
+            for spelling in spellings(system, code, content.code_systems):
+                yield spelling, act.id
 
 
-def check_patient(answer: Answer, patient_id: str) -> None:
-    """Raise CallError (412) unless the patient that came is the patient of the call."""
-    if answer.resources and answer.resources[0].id == patient_id:
-        return
-    raise CallError(
-        412,
-        "required",
-        "The patient supplied is not the patient of the call.",
-        "prefetch key: patient",
+def _medications(
+    answers: Mapping[str, Answer],
+    groups: Mapping[str, list[Coded]],
+    reader: Reader,
+    drafts: Drafts,
+) -> dict[str, tuple[Any, ...]]:
+    listed = [r for key in ("medicationRequests", "medicationStatements")
+              for r in answers[key].resources]  # fmt: skip
+    drugs = MedicationReader(
+        reader,
+        library={**library_of(listed), **drafts.library},
+        conditions=answers["conditions"].resources,
+        surface=lambda: read_body_surface(groups, reader),
+        skip=drafts.references,
     )
+    found: dict[str, list[Any]] = {}
+    for fact, use in (*drugs.on_record(listed), *_drafted(drugs, drafts, reader)):
+        found.setdefault(fact, []).append(use)
+    return {fact: tuple(uses) if fact == "contraception" else in_order(uses)
+            for fact, uses in found.items()}  # fmt: skip
 
 
-def _sex(sent: wire.Patient) -> Sex | None:
-    """Sex at birth if recorded; administrative gender is its usual proxy."""
-    codes = {"F": Sex.FEMALE, "M": Sex.MALE, "female": Sex.FEMALE, "male": Sex.MALE}
-    for extension in sent.extension:
-        if extension.url == _BIRTH_SEX and extension.valueCode in codes:
-            return codes[extension.valueCode]
-    return codes.get(sent.gender or "")
-
-
-def _is_deceased(sent: wire.Patient) -> bool:
-    return bool(sent.deceasedBoolean) or sent.deceasedDateTime is not None
+def _drafted(drugs: MedicationReader, drafts: Drafts, reader: Reader) -> Iterator[tuple[str, Any]]:
+    """What the orders are for; one that cannot be judged is a gap."""
+    for draft in drafts.judged:
+        if draft.record is None:
+            reader.gap("drafts", draft.reference, "malformed-draft")
+        elif not reader.is_about_patient(draft.record.subject):
+            reader.gap("drafts", draft.reference, "draft-of-other-patient")
+        else:
+            yield from drugs.drafted(draft.record, Stage.DRAFTED)
+    for draft in drafts.background:
+        if draft.record is not None and reader.is_about_patient(draft.record.subject):
+            yield from drugs.drafted(draft.record, Stage.BACKGROUND)
 
 
 def _findings(
-    answers: Mapping[str, Answer], groups: Mapping[str, list[Coded]], reader: Reader
+    answers: Mapping[str, Answer],
+    groups: Mapping[str, list[Coded]],
+    reader: Reader,
+    drafts: Drafts,
+    contraceptives: Iterable[Finding],
 ) -> dict[str, tuple[Finding, ...]]:
     found: dict[str, list[Finding]] = {}
+    ordered = [draft.record for draft in drafts.judged if draft.record is not None
+               and reader.is_about_patient(draft.record.subject)]  # fmt: skip
     acts = [r for key in ("procedures", "serviceRequests", "imaging")
             for r in answers[key].resources]  # fmt: skip
     for fact, finding in (
         *read_conditions(answers["conditions"].resources, reader),
-        *read_acts(acts, reader),
+        *read_acts(acts, reader, drafts.references),
+        *read_drafted_referrals(ordered, reader),
+        *(("contraception", f) for f in contraceptives),
         *(("pregnancy", f) for f in read_pregnancy_status(groups, reader)),
-        *(("contraception", f) for f in read_contraceptives(*_drugs(answers), reader)),
         *(("mtor_allergy", f) for f in read_allergies(answers["allergies"].resources, reader)),
     ):
         found.setdefault(fact, []).append(finding)
@@ -225,36 +244,3 @@ def _findings(
     if smoking is not None:
         found["smoker"] = list(smoking)
     return {fact: newest_findings(findings) for fact, findings in found.items()}
-
-
-def _drugs(answers: Mapping[str, Answer]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    return answers["medicationRequests"].resources, answers["medicationStatements"].resources
-
-
-def _unknown(answers: Mapping[str, Answer]) -> tuple[frozenset[str], frozenset[str]]:
-    """The facts of which nothing came, and those of which only a first page came."""
-    return _unknown_by_state(tuple([(key, answer.state) for key, answer in answers.items()]))
-
-
-@lru_cache(maxsize=256)
-def _unknown_by_state(
-    states: tuple[tuple[str, State], ...],
-) -> tuple[frozenset[str], frozenset[str]]:
-    """An EHR answers the same keys each time: no need to work it out for each call."""
-    silent = {key for key, state in states if state in (State.ABSENT, State.FAILED)}
-    pages = {key for key, state in states if state is State.PARTIAL}
-    unavailable = {fact for fact, keys in _KEYS_OF.items() if silent.issuperset(keys)}
-    partial = {fact for fact, keys in _KEYS_OF.items() if pages & set(keys)}
-    return frozenset(unavailable), frozenset(partial)
-
-
-def _note_failures(
-    answers: Mapping[str, Answer], unavailable: frozenset[str], reader: Reader
-) -> None:
-    """A search that failed may hide anything it would have told."""
-    for key, answer in answers.items():
-        if answer.state is State.FAILED:
-            for fact in sorted(unavailable):
-                if key in _KEYS_OF[fact]:
-                    reader.gap(fact, f"search {key}", "search-failed")
-                    break

@@ -10,6 +10,7 @@ from cds_service.domain.dates import PartialDate
 from cds_service.domain.snapshot import Finding
 from cds_service.fhir import wire
 from cds_service.fhir.dates import parse_date, parse_span
+from cds_service.fhir.extraction.body import size_in
 from cds_service.fhir.extraction.reading import Reader, reference_of
 from cds_service.fhir.models import NotReadable, condition_model
 from cds_service.fhir.vocabulary import texts_of
@@ -24,6 +25,9 @@ _STATES = {
     _LAM: "lam",
     "tuberous-sclerosis-complex": "tsc",
     "angiomyolipoma": "angiomyolipoma",
+    "subependymal-giant-cell-astrocytoma": "subependymal_astrocytoma",
+    "cancer": "cancer",
+    "organ-transplant": "organ_transplant",
     "chylous-effusion": "chylous_effusion",
     "chylous-ascites": "chylous_effusion",
     "pulmonary-hypertension": "pulmonary_hypertension",
@@ -44,7 +48,10 @@ _EVENTS = {
     "pleurodesis": "pleurodesis",
 }
 FACTS = {**_STATES, **_EVENTS}
-_BY_TEXT = ("p-pulmonale", "contraception", "home-oxygen", "ambulatory-oxygen")
+_BY_TEXT = (
+    "p-pulmonale", "contraception", "home-oxygen", "ambulatory-oxygen",
+    "subependymal-giant-cell-astrocytoma", "cancer", "organ-transplant",
+)  # fmt: skip
 _REFRACTORY = re.compile(r"refractory|persistent", re.IGNORECASE)
 
 Found = tuple[str, Finding]
@@ -106,6 +113,9 @@ def _status(status: wire.CodeableConcept | None) -> str | None:
 def _finding(
     condition: wire.Condition, concept: Concept, on: PartialDate | None, reference: str
 ) -> Finding:
+    if concept.id == "angiomyolipoma" and condition.code:
+        size = size_in(texts_of(condition.code))
+        return Finding(concept.title, on, reference, size_cm=size)
     if concept.id != "pneumothorax":
         return Finding(concept.title, on, reference)
     text = _site_text(condition)

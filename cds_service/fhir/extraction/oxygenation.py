@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import date
 from decimal import Decimal
-from typing import TypeVar
 
 import msgspec
 
@@ -20,6 +19,7 @@ from cds_service.fhir.extraction.reading import (
     Observations,
     Reader,
     newest_first,
+    part_of,
 )
 from cds_service.fhir.vocabulary import texts_of
 
@@ -42,7 +42,6 @@ _NOTES = msgspec.json.Decoder(tuple[wire.Annotation, ...])
 _CONCEPT = msgspec.json.Decoder(wire.CodeableConcept)
 _CONCEPTS = msgspec.json.Decoder(tuple[wire.CodeableConcept, ...])
 _COMPONENTS = msgspec.json.Decoder(tuple[wire.Component, ...])
-P = TypeVar("P")
 _ANY_TAG = re.compile(  # one search for the many readings without any tag
     "|".join(p.pattern for p in (_AFTER, _EXERTION, _REST, _SLEEP, _ROOM_AIR, _OXYGEN)),
     re.IGNORECASE,
@@ -124,7 +123,7 @@ def _context(coded: Coded, start: Context, flows: _Flows, reader: Reader) -> Con
         tags = ""
     if activity is Activity.UNKNOWN and tags:
         activity = activity_in(tags)
-    delivered = _delivered(_part(_COMPONENTS, sent.component) or (), reader)
+    delivered = _delivered(part_of(_COMPONENTS, sent.component) or (), reader)
     if delivered is None:
         delivered = flows.given_at(coded)
     if delivered is not None:
@@ -137,23 +136,15 @@ def _context(coded: Coded, start: Context, flows: _Flows, reader: Reader) -> Con
 def _tags(sent: wire.Observation) -> str:
     """Every text in which a site may say how a reading was taken."""
     parts = [sent.code.text if sent.code else None]
-    parts += [note.text for note in _part(_NOTES, sent.note) or ()]
-    parts += [texts_of(category) for category in _part(_CONCEPTS, sent.category) or ()]
-    method = _part(_CONCEPT, sent.method)
+    parts += [note.text for note in part_of(_NOTES, sent.note) or ()]
+    parts += [texts_of(category) for category in part_of(_CONCEPTS, sent.category) or ()]
+    method = part_of(_CONCEPT, sent.method)
     parts += [texts_of(method)] if method else []
-    for component in _part(_COMPONENTS, sent.component) or ():
+    for component in part_of(_COMPONENTS, sent.component) or ():
         parts.append(component.valueString)
         answer = component.valueCodeableConcept
         parts += [texts_of(answer)] if answer else []
     return " | ".join(part for part in parts if part)
-
-
-def _part(decoder: msgspec.json.Decoder[P], raw: msgspec.Raw) -> P | None:
-    """An element that was kept as it came; None if absent, or not of its type: no tag, then."""
-    try:
-        return decoder.decode(raw) if raw else None
-    except msgspec.ValidationError:
-        return None
 
 
 def activity_in(text: str) -> Activity:

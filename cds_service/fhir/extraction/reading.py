@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from cds_service.content.model import Content, Quantity
 from cds_service.domain.dates import PartialDate
@@ -15,12 +17,13 @@ from cds_service.domain.thresholds import Thresholds
 from cds_service.errors import UnknownUnit
 from cds_service.fhir import wire
 from cds_service.fhir.dates import parse_date, parse_moment, parse_span
-from cds_service.fhir.models import NotReadable, observation_model
+from cds_service.fhir.models import NotReadable, observation_model, record_model
 from cds_service.fhir.units import Converted, Units
 from cds_service.fhir.vocabulary import Vocabulary
 
 _FINAL = frozenset({"final", "amended", "corrected"})
 _AHEAD = timedelta(days=1)  # where the record is kept it may be tomorrow already
+P = TypeVar("P")
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,255}")
 
 
@@ -82,6 +85,19 @@ class Reader:
     def gap(self, fact: str, reference: str, reason: str, **more: Any) -> None:
         """Note a value that could not be used, once per fact."""
         self.gaps[DataGap(fact, reference, reason, **more)] = None
+
+    def is_sound(self, record: wire.Record, fact: str, on: PartialDate | None) -> bool:
+        """Whether a record is about this patient and valid FHIR; otherwise a gap."""
+        reference = reference_of(record)
+        if not self.is_about_patient(record.patient or record.subject):
+            self.gap(fact, reference, "other-patient", on=on)
+            return False
+        try:
+            record_model(record)
+        except NotReadable as error:
+            self.gap(fact, reference, "malformed", on=on, shown=error.element)
+            return False
+        return True
 
     def measure(self, coded: Coded, quantity: str, fact: str) -> Measurement | None:
         """
@@ -201,6 +217,14 @@ def reference_of(sent: wire.Observation | wire.Condition | wire.Record) -> str:
     identifier = sent.id if sent.id and _ID.fullmatch(sent.id) else "without usable id"
     kind = sent.resourceType or "Resource"
     return f"{kind}/{identifier}" if kind.isalpha() else f"Resource/{identifier}"
+
+
+def part_of(decoder: msgspec.json.Decoder[P], raw: msgspec.Raw) -> P | None:
+    """An element that was kept as it came; None if absent, or not of its type."""
+    try:
+        return decoder.decode(raw) if bytes(raw) not in (b"", b"null") else None
+    except msgspec.ValidationError:
+        return None
 
 
 def newest_first(found: Iterable[Coded]) -> list[Coded]:

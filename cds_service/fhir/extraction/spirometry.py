@@ -1,20 +1,36 @@
-"""FEV1 in litres, and in percent predicted: reported, from the laboratory's predicted, computed."""
+"""FEV1 in litres and in percent predicted, and its share of the vital capacity."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
 
-from cds_service.domain.dates import PartialDate, add_months
-from cds_service.domain.lung_function import Person, from_lab_predicted, from_reference_set
+from cds_service.domain.dates import add_months
+from cds_service.domain.lung_function import (
+    Person,
+    from_lab_predicted,
+    from_reference_set,
+    lower_limit_of_ratio,
+)
 from cds_service.domain.snapshot import (
+    Finding,
+    FlowRatio,
+    Measurement,
     PercentPredicted,
     PercentSource,
-    Sex,
+    RatioSource,
     Spirometry,
     TestKind,
 )
-from cds_service.fhir.extraction.reading import Observations, Reader
+from cds_service.domain.thresholds import plain
+from cds_service.fhir.extraction.reading import (
+    Observations,
+    Reader,
+    newest_first,
+    reference_of,
+)
 
 _KINDS = {
     "fev1": TestKind.UNSPECIFIED,
@@ -26,7 +42,26 @@ _PREDICTED = {
     "fev1-predicted-pre": TestKind.PRE,
     "fev1-predicted-post": TestKind.POST,
 }
+_CAPACITY = {"fvc": TestKind.UNSPECIFIED, "fvc-pre": TestKind.PRE}
+_AFTER_BRONCHODILATOR = ("fev1-post", "fvc-post", "bronchodilator-response")
+_TENTH = Decimal("0.1")
 Groups = Mapping[str, Observations]
+
+
+class Heights:
+    """Heights, newest first, read from the record only as far as anyone asks."""
+
+    def __init__(self, groups: Groups, reader: Reader) -> None:
+        """Prepare to read; nothing is read yet."""
+        self._left = reader.series(groups.get("body-height", ()), "height", "fev1_percent")
+        self._read: list[Measurement] = []
+
+    def __iter__(self) -> Iterator[Measurement]:
+        """From the newest on, each time."""
+        yield from self._read
+        for height in self._left:
+            self._read.append(height)
+            yield height
 
 
 def read_fev1(groups: Groups, reader: Reader) -> tuple[Spirometry, ...]:
@@ -45,11 +80,7 @@ def _volumes(
 
 
 def read_fev1_percent(
-    groups: Groups,
-    volumes: tuple[Spirometry, ...],
-    sex: Sex | None,
-    birth: PartialDate | None,
-    reader: Reader,
+    groups: Groups, volumes: tuple[Spirometry, ...], person: Person, reader: Reader
 ) -> PercentPredicted | None:
     """
     The newest FEV1 in percent predicted; on one day the reported percentage wins.
@@ -60,7 +91,7 @@ def read_fev1_percent(
     later = [v for v in volumes if newest is None or v.measured.on.first > newest.measured.on.last]
     if not later:
         return newest
-    return _first_computed(groups, later, sex, birth, reader) or newest
+    return _first_computed(groups, later, person, reader) or newest
 
 
 def _reported(groups: Groups, reader: Reader) -> PercentPredicted | None:
@@ -71,16 +102,10 @@ def _reported(groups: Groups, reader: Reader) -> PercentPredicted | None:
 
 
 def _first_computed(
-    groups: Groups,
-    volumes: list[Spirometry],
-    sex: Sex | None,
-    birth: PartialDate | None,
-    reader: Reader,
+    groups: Groups, volumes: list[Spirometry], person: Person, reader: Reader
 ) -> PercentPredicted | None:
-    table, since = reader.tools.content.reference_table, volumes[-1].measured.on.first
+    table, since = reader.tools.content.reference_tables["fev1"], volumes[-1].measured.on.first
     predicted = list(_volumes(groups, _PREDICTED, "fev1_percent", reader, since))
-    heights = list(reader.series(groups.get("body-height", ()), "height", "fev1_percent", since))
-    person = Person(sex, birth, heights)
     for volume in volumes:
         percent = from_lab_predicted(volume, predicted)
         percent = percent or from_reference_set(volume, person, table, reader.thresholds)
@@ -96,3 +121,59 @@ def _is_plausible(percent: PercentPredicted, reader: Reader) -> bool:
         return True
     reader.gap("fev1_percent", measured.reference, "implausible", on=measured.on)
     return False
+
+
+def read_flow_ratio(
+    groups: Groups, volumes: tuple[Spirometry, ...], person: Person, reader: Reader
+) -> FlowRatio | None:
+    """
+    The newest FEV1/FVC that was not measured after a bronchodilator.
+
+    On one day the reported ratio wins over one computed from the two volumes of that day.
+    """
+    reported = reader.newest(groups.get("fev1-fvc", ()), "fev1-fvc", "flow_ratio")
+    found = _computed_ratio(groups, volumes, reader)
+    if reported and (found is None or found.measured.on.last <= reported.on.last):
+        found = FlowRatio(reported, RatioSource.REPORTED, TestKind.UNSPECIFIED)
+    if found is None:
+        return None
+    table = reader.tools.content.reference_tables["fev1-fvc"]
+    limit = lower_limit_of_ratio(found.measured.on, person, table, reader.thresholds)
+    return replace(found, lower_limit=limit)
+
+
+def _computed_ratio(
+    groups: Groups, volumes: tuple[Spirometry, ...], reader: Reader
+) -> FlowRatio | None:
+    found = [ratio for name, kind in _CAPACITY.items()
+             if (ratio := _ratio_of(name, kind, groups, volumes, reader))]  # fmt: skip
+    return max(found, key=lambda ratio: ratio.measured.on.last, default=None)
+
+
+def _ratio_of(
+    name: str, kind: TestKind, groups: Groups, volumes: tuple[Spirometry, ...], reader: Reader
+) -> FlowRatio | None:
+    """The ratio of the newest capacity and the FEV1 of the same day and kind."""
+    capacity = reader.newest(groups.get(name, ()), "fvc", "flow_ratio")
+    same = [v.measured for v in volumes
+            if capacity and v.kind is kind and v.measured.on == capacity.on]  # fmt: skip
+    if capacity is None or not same:
+        return None
+    percent = (100 * same[0].value / capacity.value).quantize(_TENTH, ROUND_HALF_UP)
+    limits = reader.tools.content.quantities["fev1-fvc"]
+    if not limits.low <= percent <= limits.high:
+        reader.gap("flow_ratio", capacity.reference, "implausible", on=capacity.on)
+        return None
+    note = f"{plain(same[0].value)} L of {plain(capacity.value)} L"
+    measured = replace(capacity, value=percent, unit="%", note=note)
+    return FlowRatio(measured, RatioSource.COMPUTED, kind)
+
+
+def read_bronchodilator_test(groups: Groups, reader: Reader) -> Finding | None:
+    """The newest spirometry after a bronchodilator, whatever it showed."""
+    found = [coded for name in _AFTER_BRONCHODILATOR for coded in groups.get(name, ())]
+    for coded in newest_first(found):
+        on = reader.date_of(coded.observation, "bronchodilator_test")
+        if on is not None and reader.is_about_patient(coded.observation.subject):
+            return Finding("Spirometry after bronchodilator", on, reference_of(coded.observation))
+    return None
