@@ -15,7 +15,7 @@ from cds_service.domain.outcomes import NotIndicated, Outcome, Recommended, Rule
 from cds_service.domain.population import SETTLED
 from cds_service.domain.snapshot import DataGap, Moment, PatientSnapshot
 from cds_service.domain.thresholds import Thresholds
-from cds_service.errors import CallError
+from cds_service.errors import CallError, ContentError
 from cds_service.fhir.extraction import ANY_FACT, Extractor
 from cds_service.fhir.extraction.coverage import facts_of
 from cds_service.fhir.extraction.drafts import NO_DRAFTS, Drafts, read_drafts
@@ -130,18 +130,35 @@ class Pipeline:
         thresholds: Thresholds,
         call: Called,
     ) -> list[Card]:
-        cards = in_order_of_urgency(
-            [
-                self.writer.write(judged.outcome, thresholds, patient, _READS[judged.card], call)
-                for judged in judgements
-                if isinstance(judged.outcome, Recommended)
-            ]
-        )
-        failed = [self.writer.title_of(j.card) for j in judgements if j.outcome is None]
+        written, failed = self._written(judgements, patient, thresholds, call)
+        cards = in_order_of_urgency(written)
         if failed:
             notice = {"titles": ", ".join(failed)}
             cards.append(self.writer.write_notice(NOT_MADE, notice, thresholds))
         return self._capped(cards, thresholds)
+
+    def _written(
+        self,
+        judgements: tuple[Judgement, ...],
+        patient: PatientSnapshot,
+        thresholds: Thresholds,
+        call: Called,
+    ) -> tuple[list[Card], list[str]]:
+        """The cards, and the titles of those that could not be judged or written."""
+        cards: list[Card] = []
+        failed: list[str] = []
+        for judged in judgements:
+            outcome = judged.outcome
+            if isinstance(outcome, Recommended):
+                try:
+                    reads = _READS[judged.card]
+                    cards.append(self.writer.write(outcome, thresholds, patient, reads, call))
+                except ContentError:
+                    log.error("card not written", extra={"fields": {"rule": judged.card}})
+                    failed.append(self.writer.title_of(judged.card))
+            elif outcome is None:
+                failed.append(self.writer.title_of(judged.card))
+        return cards, failed
 
     def _asked_by(self, service: Service) -> frozenset[str]:
         known = self._asked.get(service.id)

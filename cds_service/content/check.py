@@ -15,9 +15,11 @@ from cds_service.domain.thresholds import Comparison, Threshold
 
 Says = Mapping[str, Said]  # by the id of the card
 
-_ORDER = frozenset({"order"})
+_ORDER = frozenset({"order", "drug"})
 LONGEST_SUMMARY = 139  # CDS Hooks: fewer than 140 characters
-_LONGEST_FILL = 16  # what a rule puts in a summary: a number, a dose, the name of a drug
+LONGEST_NAME = 32  # of a drug; a longer one is shown by the name of its kind
+_LONGEST_FILLS = {"drug": LONGEST_NAME, "other": LONGEST_NAME}
+_LONGEST_FILL = 16  # of anything else that a rule puts in a summary: a number, a date, a dose
 _ACT_FILLS = {"create": frozenset[str](), "update": _ORDER, "delete": _ORDER}
 
 
@@ -131,7 +133,8 @@ def _check_text(where: str, text: str, fills: frozenset[str], known: _Known) -> 
 
 def _check_length(name: str, text: str, known: _Known) -> Iterator[str]:
     sentence = parse(text).fill_known(known.thresholds)
-    length = len(sentence.fill(dict.fromkeys(sentence.placeholders, "x" * _LONGEST_FILL)))
+    fills = {n: "x" * _LONGEST_FILLS.get(n, _LONGEST_FILL) for n in sentence.placeholders}
+    length = len(sentence.fill(fills))
     if length > LONGEST_SUMMARY:
         yield f"summary/{name}: up to {length} characters once filled, {LONGEST_SUMMARY} allowed"
 
@@ -203,3 +206,5 @@ def _check_value_set(document: Document, files: Files) -> Iterator[str]:
             yield f"compose: {system!r} is not in cards/code-systems.json"
         if extension(concept, "needs-text") and "pattern" not in rule:
             yield f"compose: {concept['code']} needs a text, and no text pattern is given"
+    if extension(document, "drug") and len(document["title"]) > LONGEST_NAME:
+        yield f"title: at most {LONGEST_NAME} characters, as it stands in summaries"

@@ -57,11 +57,12 @@ class Suggestion:
 
     `act` names a file of `cards/acts/`; `draft` is the order it changes, `reasons` are the
     Conditions (references) that justify a new one. Suggestions about one draft exclude each other.
-    `advised` is false where the choice is the clinician's alone.
+    `drug` is what that order is for. `advised` is false where the choice is the clinician's alone.
     """
 
     act: str
     draft: str | None = None
+    drug: str = ""
     reasons: tuple[str, ...] = ()
     advised: bool = True
 

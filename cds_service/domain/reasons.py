@@ -92,6 +92,12 @@ def dose_in_words(dose: DailyDose) -> str:
     return f"{high} {dose.unit}" if low == high else f"{low} to {high} {dose.unit}"
 
 
+def highest_in_words(dose: DailyDose) -> str:
+    """The highest daily dose that an order allows: "2 mg", "up to 6 mg"."""
+    high = f"{amount(dose.high)} {dose.unit}"
+    return high if dose.low == dose.high else f"up to {high}"
+
+
 def oxygen_basis(label: str, reading: Oxygenation, threshold: str | None = None) -> Basis:
     """A saturation or arterial tension with the context it was read in."""
     notes = [reading.activity.value, reading.air.value, reading.measured.note]

@@ -21,13 +21,13 @@ def requests(patient: PatientSnapshot, *acts: str) -> tuple[Suggestion, ...]:
 
 def removals(uses: Iterable[MedicationUse], *, advised: bool) -> tuple[Suggestion, ...]:
     """To take orders back, each once; `advised` if that is what the card recommends."""
-    references = dict.fromkeys(use.reference for use in uses)
-    return tuple(Suggestion(REMOVE, draft=name, advised=advised) for name in references)
+    orders = {use.reference: use.shown for use in uses}
+    return tuple(Suggestion(REMOVE, name, drug, advised=advised) for name, drug in orders.items())
 
 
 def changes(use: MedicationUse, *, correctable: bool, advised: bool) -> tuple[Suggestion, ...]:
     """To correct an order of sirolimus, where that is possible, or to take it back."""
-    removal = Suggestion(REMOVE, draft=use.reference, advised=False)
+    removal = Suggestion(REMOVE, use.reference, use.shown, advised=False)
     if not correctable:
         return (removal,)
-    return Suggestion(CORRECT, draft=use.reference, advised=advised), removal
+    return Suggestion(CORRECT, use.reference, use.shown, advised=advised), removal

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from cds_service.content.check import LONGEST_NAME
 from cds_service.content.model import Concept, Content
 from cds_service.fhir import wire
 
@@ -53,7 +54,7 @@ class Vocabulary:
         self._by_code: dict[tuple[str | None, str | None], list[Match]] = {}
         for concept in content.concepts.values():
             for system, code in concept.codes:
-                name = concept.names[system, code]
+                name = _name_of(concept, concept.names[system, code])
                 match = Match(concept, (system, code) in concept.needs_text, name)
                 for spelling in spellings(system, code, content.code_systems):
                     self._by_code.setdefault(spelling, []).append(match)
@@ -92,16 +93,22 @@ class Vocabulary:
         return matches
 
     def drugs(self, code: wire.CodeableConcept, among: tuple[str, ...]) -> list[Drug]:
-        """The drugs of the value sets `among` that codes or text name, each ingredient once."""
+        """
+        The drugs of the value sets `among` that codes or text name, each ingredient once.
+
+        A code of a whole class gives way to the ingredient that the text names.
+        """
         found: dict[tuple[str, str], Drug] = {}
         for coding in code.coding:
             for match in self._matches(coding):
                 if match.concept.id in among and _stands(match, code):
                     drug = Drug(match.concept, match.name)
                     found.setdefault((match.concept.id, match.name.lower()), drug)
-        coded = {drug.concept.id for drug in found.values()}
-        named = [c for c in self.by_text(code, among) if c.id not in coded]
-        return [*found.values(), *(Drug(concept, _name_in(concept, code)) for concept in named)]
+        known = {drug.concept.id for drug in found.values() if drug.name != drug.concept.title}
+        named = [c for c in self.by_text(code, among) if c.id not in known]
+        told = {concept.id for concept in named}
+        by_code = [drug for drug in found.values() if drug.concept.id not in told]
+        return [*by_code, *(Drug(concept, _name_in(concept, code)) for concept in named)]
 
     def named(self, code: wire.CodeableConcept | None, among: Iterable[str]) -> Iterator[Concept]:
         """The concepts of `among` that code or text means, where text alone may decide."""
@@ -184,11 +191,19 @@ def _mentions(concept: Concept, code: wire.CodeableConcept) -> bool:
     return any(concept.text.search(part) for part in _parts(code))
 
 
+def _name_of(concept: Concept, display: str) -> str:
+    """What a code names: an ingredient, or, when its display is of a class or long, its kind."""
+    name = display.split(" (")[0]
+    is_class = "class prefix" in display or len(name) > LONGEST_NAME
+    return concept.title if is_class else name
+
+
 def _name_in(concept: Concept, code: wire.CodeableConcept) -> str:
     """The words of our own pattern that were found; nothing else of the text is taken over."""
     pattern = concept.text
     found = (pattern.search(part) for part in _parts(code)) if pattern else ()
-    return next((match[0] for match in found if match), concept.title)
+    name = next((match[0] for match in found if match), "")
+    return name if 0 < len(name) <= LONGEST_NAME else concept.title
 
 
 def ingredients_named(name: str, concepts: Iterable[Concept]) -> list[Concept]:

@@ -107,6 +107,7 @@ class CardWriter:
         """
         card = self._cards_for(thresholds)[outcome.card]
         summary = card.summaries[outcome.summary.id].fill(outcome.summary.fills)
+        summary = summary[:1].upper() + summary[1:]  # it may begin with the name of a drug
         if len(summary) > LONGEST_SUMMARY:
             raise ContentError([f"{outcome.card}: a filled summary is too long"])
         told: Card = {"uuid": self._new_uuid()} if self._profile.feedback else {}

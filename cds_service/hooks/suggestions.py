@@ -100,7 +100,7 @@ class SuggestionWriter:
         return {**made, "actions": actions}
 
     def _text(self, fill: Callable[[Mapping[str, str]], str], suggestion: Suggestion) -> str:
-        return fill({"order": suggestion.draft or ""})
+        return fill({"order": suggestion.draft or "", "drug": suggestion.drug})
 
     def _action(self, suggestion: Suggestion, call: Called) -> Action | None:
         act = self._acts[suggestion.act]

@@ -8,9 +8,13 @@ from cds_service.domain.outcomes import Basis, Line, NotIndicated, Outcome, Reco
 from cds_service.domain.snapshot import DataGap
 
 CARD = "review-unreadable-data"
-SUMMARIES = {"one": frozenset[str](), "several": frozenset({"count"})}
+SUMMARIES = {
+    "one": frozenset[str](),
+    "several": frozenset({"count"}),
+    "order": frozenset[str](),
+}
 ACTS = frozenset[str]()
-LINES = {"values": frozenset[str]()}
+LINES = {"values": frozenset[str](), "order": frozenset[str]()}
 
 
 def recommend(unjudged: Sequence[DataGap]) -> Outcome:
@@ -23,5 +27,7 @@ def recommend(unjudged: Sequence[DataGap]) -> Outcome:
     if not unjudged:
         return NotIndicated((Basis("everything-readable"),))
     gaps = tuple(unjudged)
+    if all(gap.fact == "drafts" for gap in gaps):
+        return Recommended(CARD, Line("order"), because=(), lines=(Line("order"),), gaps=gaps)
     summary = Line("one") if len(gaps) == 1 else Line("several", {"count": str(len(gaps))})
     return Recommended(CARD, summary, because=(), lines=(Line("values"),), gaps=gaps)

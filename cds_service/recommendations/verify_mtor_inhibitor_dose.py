@@ -18,7 +18,7 @@ from cds_service.domain.outcomes import (
     Suggestion,
 )
 from cds_service.domain.population import NOTHING_DRAFTED, judged, unless_adult_with_lam
-from cds_service.domain.reasons import dose_basis, dose_in_words, finding_basis
+from cds_service.domain.reasons import dose_basis, finding_basis, highest_in_words
 from cds_service.domain.snapshot import Moment, PatientSnapshot
 from cds_service.domain.suggestions import CORRECT, REMOVE, changes
 from cds_service.domain.thresholds import Thresholds
@@ -97,8 +97,8 @@ def _by_dose(
 ) -> list[str]:
     faults = [dose.doubt] if dose.doubt else []
     if _is_above_maximum(use, dose.high, dose.unit, patient, thresholds):
-        faults.append("above-maximum")
-    elif dose.unit == "mg/m2" and use.drug == "sirolimus" and is_for_lam(use, patient):
+        return ["above-maximum", *faults]  # that the dose is high need not be told twice
+    if dose.unit == "mg/m2" and use.drug == "sirolimus" and is_for_lam(use, patient):
         faults.append("dose-surface-missing")
     if indications(use, patient):
         return faults
@@ -142,11 +142,15 @@ def _advise(
 ) -> Recommended:
     worst = min((f for f in found if f.kind in _URGENCY), key=lambda f: _URGENCY.index(f.kind))
     kinds = dict.fromkeys(finding.kind for finding in found)
-    uses = dict.fromkeys(finding.use for finding in found)
+    several = "several-orders" in kinds
+    uses = judged(patient, patient.mtor_inhibitor) if several else [f.use for f in found]
     return Recommended(
         card=CARD,
         summary=_summary(worst),
-        because=(*map(dose_basis, uses), *(finding_basis("lam", f) for f in patient.lam[:1])),
+        because=(
+            *map(dose_basis, dict.fromkeys(uses)),
+            *(finding_basis("lam", f) for f in patient.lam[:1]),
+        ),
         lines=tuple(Line(kind, _fills(kind, found)) for kind in kinds),
         indicator=_indicator(worst.kind),
         suggestions=tuple(_suggestions(patient, thresholds, as_of, found)),
@@ -163,7 +167,7 @@ def _indicator(kind: str) -> Indicator | None:
 def _summary(worst: _Finding) -> Line:
     name = "unclear" if worst.kind in _UNCLEAR else worst.kind
     dose = worst.use.dose
-    shown = dose_in_words(dose) if isinstance(dose, DailyDose) else ""
+    shown = highest_in_words(dose) if isinstance(dose, DailyDose) else ""
     fills = {"drug": worst.use.drug, "dose": shown}
     return Line(name, {key: fills[key] for key in SUMMARIES[name]})
 

@@ -11,6 +11,7 @@ import msgspec
 
 from cds_service.domain.dosing import BodySurface, mosteller
 from cds_service.domain.snapshot import Finding, Measurement
+from cds_service.domain.thresholds import plain
 from cds_service.fhir import wire
 from cds_service.fhir.extraction.reading import (
     Coded,
@@ -51,7 +52,7 @@ def read_body_surface(groups: Groups, reader: Reader) -> BodySurface | None:
     weight = reader.newest(groups.get("body-weight", ()), "body-weight", "body_surface_area")
     if height is None or weight is None:
         return None
-    origin = f"computed (Mosteller) from {height.value} cm and {weight.value} kg of {weight.on}"
+    origin = f"by Mosteller from {plain(height.value)} cm and {plain(weight.value)} kg of {weight.on}"
     return BodySurface(mosteller(height.value, weight.value), origin)
 
 
