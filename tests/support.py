@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 FIXTURES = ROOT / "fixtures"
 AS_OF = date(2026, 11, 2)
 SERVICE = "/cds-services/lam-tsc-patient-view"
+ORDER_HOOKS = ("order-select", "order-sign")
 SANDBOX = "https://sandbox.cds-hooks.org"
 LOINC = "http://loinc.org"
 
@@ -36,19 +37,23 @@ def counted_uuids() -> Callable[[], str]:
 
 
 @cache
-def _case_text(name: str) -> str:
-    return (FIXTURES / "patient-view" / name / "request.json").read_text(encoding="utf-8")
+def _case_text(name: str, hook: str) -> str:
+    return (FIXTURES / hook / name / "request.json").read_text(encoding="utf-8")
 
 
-def case_request(name: str = "start-mtor-inhibitor/fev1-62-percent") -> dict[str, Any]:
+def case_request(
+    name: str = "start-mtor-inhibitor/fev1-62-percent", hook: str = "patient-view"
+) -> dict[str, Any]:
     """The request of a case, free to be changed."""
-    return json.loads(_case_text(name))
+    return json.loads(_case_text(name, hook))
 
 
 def post(client: Any, body: Any, **options: Any) -> Any:
-    """Post a call to the patient-view service; a value that is not bytes is sent as JSON."""
+    """Post a call to the service of its hook; a value that is not bytes is sent as JSON."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return client.post(SERVICE, data=data, **({"content_type": "application/json"} | options))
+    hook = body.get("hook") if isinstance(body, dict) else None
+    address = f"/cds-services/lam-tsc-{hook}" if hook in ORDER_HOOKS else SERVICE
+    return client.post(address, data=data, **({"content_type": "application/json"} | options))
 
 
 def topics(answer: Any) -> list[str]:

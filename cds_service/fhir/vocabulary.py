@@ -44,6 +44,11 @@ class Drug:
     concept: Concept
     name: str
 
+    @property
+    def is_named(self) -> bool:
+        """Whether the ingredient is known, and not only the kind of drug."""
+        return self.name != self.concept.title
+
 
 class Vocabulary:
     """The value sets of the content, turned round: from a code to its concepts."""
@@ -104,10 +109,11 @@ class Vocabulary:
                 if match.concept.id in among and _stands(match, code):
                     drug = Drug(match.concept, match.name)
                     found.setdefault((match.concept.id, match.name.lower()), drug)
-        known = {drug.concept.id for drug in found.values() if drug.name != drug.concept.title}
+        known = {drug.concept.id for drug in found.values() if drug.is_named}
         named = [c for c in self.by_text(code, among) if c.id not in known]
         told = {concept.id for concept in named}
-        by_code = [drug for drug in found.values() if drug.concept.id not in told]
+        by_code = [drug for drug in found.values() if drug.is_named
+                   or drug.concept.id not in told | known]  # fmt: skip
         return [*by_code, *(Drug(concept, _name_in(concept, code)) for concept in named)]
 
     def named(self, code: wire.CodeableConcept | None, among: Iterable[str]) -> Iterator[Concept]:

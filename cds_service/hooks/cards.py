@@ -31,7 +31,7 @@ NOTICES = {
     ),
 }
 _LONGEST_SHOWN = 60
-_MOST_GAPS = 25  # a list that nobody reads to its end hides what it tells
+_MOST_LISTED = 25  # a list that nobody reads to its end hides what it tells
 _URGENCY = {Indicator.CRITICAL: 0, Indicator.WARNING: 1, Indicator.INFO: 2}
 
 Card = dict[str, Any]
@@ -189,7 +189,10 @@ class CardWriter:
         shared = card.shared(tuple([line.id for line in outcome.lines]), self._evidence)
         fills = {line.id: line.fills for line in outcome.lines}
         yield from [line.text.fill(fills.get(line.id or "", _NO_FILLS)) for line in shared.lines]
-        basis = self.reasons(outcome.because, thresholds)
+        basis = self.reasons(outcome.because[:_MOST_LISTED], thresholds)
+        left_out = len(outcome.because) - len(basis)
+        if left_out:
+            basis.append(self._phrase("more", count=str(left_out)))
         if basis:
             yield _list(headings["basis"], basis)
         requested = list(self._requested(outcome, patient))
@@ -237,9 +240,9 @@ class CardWriter:
     ) -> Iterator[str]:
         facts = reads | {"*"}
         gaps = outcome.gaps or [gap for gap in patient.gaps if gap.fact in facts]
-        yield from map(self.gap_line, gaps[:_MOST_GAPS])
-        if len(gaps) > _MOST_GAPS:
-            yield self._phrase("more", count=str(len(gaps) - _MOST_GAPS))
+        yield from map(self.gap_line, gaps[:_MOST_LISTED])
+        if len(gaps) > _MOST_LISTED:
+            yield self._phrase("more", count=str(len(gaps) - _MOST_LISTED))
         for heading, facts in (
             ("not-sent", patient.unavailable & reads & asked),
             ("first-page", patient.partial & reads & asked),

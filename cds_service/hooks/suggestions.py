@@ -114,7 +114,8 @@ class SuggestionWriter:
         if sent is None:
             return None
         if act.type == "update":
-            return {**action, "resource": corrected(sent, act)}
+            needed = {"intent": self._profile.intent, "subject": _subject(call.patient_id)}
+            return {**action, "resource": {**needed, **corrected(sent, act)}}
         named = "resourceId" if self._profile.resource_id else "resource"
         return {**action, named: suggestion.draft}
 
@@ -126,10 +127,14 @@ class SuggestionWriter:
             "status": "draft",
             "intent": self._profile.intent,
             **resource,
-            "subject": {"reference": f"Patient/{patient_id}"},
+            "subject": _subject(patient_id),
         }
         reasons = [{"reference": name} for name in suggestion.reasons if _USABLE not in name]
         return order | ({"reasonReference": reasons} if reasons else {})
+
+
+def _subject(patient_id: str) -> dict[str, str]:
+    return {"reference": f"Patient/{patient_id}"}
 
 
 def _open_draft(reference: str, drafts: Mapping[str, bytes]) -> dict[str, Any] | None:

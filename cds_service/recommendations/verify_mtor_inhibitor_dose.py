@@ -148,8 +148,8 @@ def _advise(
         card=CARD,
         summary=_summary(worst),
         because=(
+            *(finding_basis("lam", finding) for finding in patient.lam[:1]),
             *map(dose_basis, dict.fromkeys(uses)),
-            *(finding_basis("lam", f) for f in patient.lam[:1]),
         ),
         lines=tuple(Line(kind, _fills(kind, found)) for kind in kinds),
         indicator=_indicator(worst.kind),

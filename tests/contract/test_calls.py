@@ -82,7 +82,7 @@ def test_a_missing_member_is_named(client, path):
     ("member", "value", "named"),
     [
         ("hook", "", "hook: expected"),
-        ("hook", "order-sign", "hook: expected patient-view"),
+        ("hook", "encounter-start", "hook: expected patient-view"),
         ("hook", 7, "hook: expected"),
         ("hookInstance", " ", "hookInstance: expected"),
         ("context", [], "context: expected"),

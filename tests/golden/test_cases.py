@@ -8,7 +8,7 @@ from importlib import import_module
 
 import pytest
 
-from cds_service.recommendations import SAYS
+from cds_service.recommendations import RULES
 from tests.golden.cases import Answers, all_cases, index
 from tests.support import FIXTURES, assert_valid
 
@@ -40,6 +40,22 @@ def test_every_resource_of_a_case_is_valid_fhir(case):
             _model(resource["resourceType"]).model_validate(resource)
 
 
+@pytest.mark.conformance("C002", "C114", "C115")
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if "actions" in json.dumps(c.expected)], ids=lambda case: case.name
+)
+def test_every_suggested_resource_is_valid_fhir(case):
+    patient = case.request["context"]["patientId"]
+    for card in case.expected["cards"]:
+        for suggestion in card.get("suggestions", ()):
+            for action in suggestion["actions"]:
+                if action["type"] != "delete":
+                    resource = action["resource"]
+                    _model(resource["resourceType"]).model_validate(resource)
+                    assert resource["status"] == "draft"
+                    assert resource["subject"] == {"reference": f"Patient/{patient}"}
+
+
 def _resources(value):
     if value["resourceType"] != "Bundle":
         return [value]
@@ -51,9 +67,12 @@ def _model(resource_type):
     return getattr(module, resource_type)
 
 
-@pytest.mark.parametrize("card", sorted(SAYS))
-def test_each_recommendation_has_three_cases_and_both_answers(card):
-    own = [case for case in CASES if case.card == card]
+OFFERED = [(moment.value, rule.CARD) for moment, rules in RULES.items() for rule in rules]
+
+
+@pytest.mark.parametrize(("hook", "card"), [*OFFERED, ("patient-view", "review-unreadable-data")])
+def test_each_recommendation_has_three_cases_and_both_answers(hook, card):
+    own = [case for case in CASES if (case.hook, case.card) == (hook, card)]
     assert len(own) >= 3
     fired = Counter(card in case.about["expect"] for case in own)
     assert fired[True] >= 1

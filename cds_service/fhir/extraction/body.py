@@ -52,7 +52,9 @@ def read_body_surface(groups: Groups, reader: Reader) -> BodySurface | None:
     weight = reader.newest(groups.get("body-weight", ()), "body-weight", "body_surface_area")
     if height is None or weight is None:
         return None
-    origin = f"by Mosteller from {plain(height.value)} cm and {plain(weight.value)} kg of {weight.on}"
+    origin = (
+        f"by Mosteller from {plain(height.value)} cm and {plain(weight.value)} kg of {weight.on}"
+    )
     return BodySurface(mosteller(height.value, weight.value), origin)
 
 
