@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -121,9 +120,9 @@ class SuggestionWriter:
 
     def _order(self, act: Act, suggestion: Suggestion, patient_id: str) -> dict[str, Any]:
         """A new order: a draft for this patient, justified by the diagnosis on record."""
-        resource: dict[str, Any] = copy.deepcopy(dict(act.resource))
+        resource = act.resource  # shared by all answers, and never changed
         order = {
-            "resourceType": resource.pop("resourceType"),
+            "resourceType": resource["resourceType"],
             "status": "draft",
             "intent": self._profile.intent,
             **resource,
@@ -147,9 +146,8 @@ def _open_draft(reference: str, drafts: Mapping[str, bytes]) -> dict[str, Any] |
 
 def corrected(sent: Mapping[str, Any], act: Act) -> dict[str, Any]:
     """The whole order with another dosage: route, extensions and all other elements stay."""
-    change = copy.deepcopy(dict(act.resource))
     lines = sent.get("dosageInstruction")
     first = lines[0] if isinstance(lines, list) and lines and isinstance(lines[0], dict) else {}
     kept = {name: value for name, value in first.items() if name not in _REPLACED}
-    dosage = [{**kept, **change["dosageInstruction"][0]}]
+    dosage = [{**kept, **act.resource["dosageInstruction"][0]}]
     return {**sent, "dosageInstruction": dosage}
