@@ -3,13 +3,14 @@
 # make lint    style, types, content
 # make bench   measure against the floor and the naive way
 # make golden  write fixtures/**/expected.json and fixtures/README.md anew, for review by diff
+# make manual  write docs/clinical-manual.md anew
 # make lock    resolve requirements/*.txt anew, with hashes
 
 PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test lint bench golden lock clean
+.PHONY: run test lint bench golden manual lock clean
 
 run: .venv/run.done
 	CDS_ALLOWED_ORIGINS=$${CDS_ALLOWED_ORIGINS-https://sandbox.cds-hooks.org} $(BIN)/cds-service serve
@@ -28,6 +29,9 @@ bench: .venv/dev.done
 
 golden: .venv/dev.done
 	$(BIN)/python tests/golden/write.py
+
+manual: .venv/dev.done
+	$(BIN)/cds-service manual > docs/clinical-manual.md
 
 lock:
 	$(PYTHON) -m venv .venv/lock

@@ -1,4 +1,4 @@
-"""The command line: `cds-service serve | evaluate | check-content | health`."""
+"""The command line: `cds-service serve | evaluate | check-content | manual | health`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from cds_service.app import load_clinical_content
 from cds_service.domain.outcomes import NotIndicated, Outcome, Recommended
 from cds_service.errors import CallError, ContentError, SettingError
 from cds_service.hooks.catalogue import Service, services
+from cds_service.manual import Manual
 from cds_service.pipeline import Answer, Pipeline
 from cds_service.settings import load_settings
 from cds_service.web import logs
@@ -84,6 +85,12 @@ def check_content() -> None:
 
 
 @main.command()
+def manual() -> None:
+    """Print the clinical manual: every criterion, number, sentence and code, with its source."""
+    click.echo(str(Manual(load_clinical_content())), nl=False)
+
+
+@main.command()
 @click.option("--url", help="Base URL; by default that of the settings.")
 def health(url: str | None) -> None:
     """Ask a running service whether it stands; exit code 1 if not."""
@@ -107,6 +114,8 @@ def _show_cards(answer: Answer) -> None:
         click.secho(f"{card['indicator'].upper()}  {card['summary']}", bold=True)
         source = card["source"]
         click.echo(f"{_plain(card['detail'])}\n\nSource: {source['label']} ({source['url']})\n")
+        for suggestion in card.get("suggestions", ()):
+            click.echo(f"Offers: {suggestion['label']}\n")
     if not answer.cards:
         click.echo("No cards.")
 

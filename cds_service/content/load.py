@@ -52,6 +52,7 @@ def _build(files: Files) -> Content:
         thresholds={name: _threshold(doc) for name, doc in folders["thresholds"].items()},
         concepts={name: _concept(doc) for name, doc in folders["value_sets"].items()},
         code_systems=files.single["code-systems"]["aliases"],
+        code_system_names=files.single["code-systems"]["systems"],
         quantities={q["id"]: _quantity(q) for q in quantities["quantities"]},
         unit_aliases=quantities["aliases"],
         sources={s["id"]: Source(**s) for s in files.single["sources"]["sources"]},

@@ -204,6 +204,7 @@ class Content:
     thresholds: Mapping[str, ThresholdHistory]
     concepts: Mapping[str, Concept]
     code_systems: Mapping[str, str]  # alias -> canonical system
+    code_system_names: Mapping[str, str]
     quantities: Mapping[str, Quantity]
     unit_aliases: Mapping[str, str]
     sources: Mapping[str, Source]

@@ -107,6 +107,7 @@ def _note(service_id: str, answer: Answer) -> None:
         recommended=[j.card for j in answer.judgements if isinstance(j.outcome, Recommended)],
         failed=[j.card for j in answer.judgements if j.outcome is None],
         gaps=len(answer.patient.gaps),
+        danglingSelections=answer.dangling,
     )
 
 

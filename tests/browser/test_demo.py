@@ -67,8 +67,8 @@ def page(browser, address):
     assert foreign == []
 
 
-def choose(page, case):
-    page.locator(f'button[data-case="patient-view/{case}"]').click()
+def choose(page, case, hook="patient-view"):
+    page.locator(f'button[data-case="{hook}/{case}"]').click()
     page.locator("#messages").wait_for(state="visible")
 
 
@@ -87,6 +87,16 @@ def test_a_click_on_a_patient_shows_the_card(page):
         target = ROOT / "docs" / "images"
         target.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=str(Path(target) / "card.png"))
+
+
+def test_an_order_shows_what_the_ehr_can_take_over(page):
+    choose(page, "verify-mtor-inhibitor-dose/sirolimus-10-mg", hook="order-sign")
+    card = page.locator("article")
+    assert card.locator(".kind").inner_text().lower() == "critical"
+    offers = card.locator(".offers li")
+    assert offers.count() == 2
+    assert offers.nth(0).inner_text().startswith("Change the order to sirolimus 2 mg once daily")
+    assert '"draftOrders"' in page.locator("#request").inner_text()
 
 
 def test_a_patient_without_cards_says_so(page):

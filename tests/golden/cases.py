@@ -85,11 +85,11 @@ def index(cases: list[Case]) -> str:
         "",
         _ABOUT.format(len(cases)),
     ]
-    card = ""
-    for case in cases:
-        if case.card != card:
-            card = case.card
-            lines += ["", f"## {card}", "", "| Case | Story | Cards expected | Why |",
+    group = ("", "")
+    for case in sorted(cases, key=lambda case: (case.hook != "patient-view", case.name)):
+        if (case.hook, case.card) != group:
+            group = case.hook, case.card
+            lines += ["", f"## {case.hook}: {case.card}", "", "| Case | Story | Cards expected | Why |",
                       "|---|---|---|---|"]  # fmt: skip
         about = case.about
         expect = ", ".join(f"`{name}`" for name in about["expect"]) or "none"

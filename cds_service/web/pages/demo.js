@@ -25,9 +25,10 @@ function listCases() {
   for (const item of cases) {
     const text = `${item.id} ${item.title} ${item.story}`.toLowerCase();
     if (!text.includes(wanted)) continue;
-    const [, card] = item.id.split("/");
-    if (card !== group) list.append(element("li", card.replaceAll("-", " "), "group"));
-    group = card;
+    const [hook, card] = item.id.split("/");
+    const heading = `${hook}: ${card.replaceAll("-", " ")}`;
+    if (heading !== group) list.append(element("li", heading, "group"));
+    group = heading;
     const row = element("li");
     const button = element("button", item.title);
     button.type = "button";
@@ -48,8 +49,18 @@ function card(content, detail) {
   link.href = content.source.url;
   link.rel = "noreferrer";
   source.append(link);
-  const reasons = element("p", `Override: ${content.overrideReasons.map((r) => r.display).join("; ")}`, "source");
-  made.append(body, source, reasons);
+  const offers = element("ul", "", "offers");
+  for (const suggestion of content.suggestions ?? []) {
+    const row = element("li", suggestion.label);
+    const actions = suggestion.actions.map((action) => action.description).join("; ");
+    row.append(element("small", actions));
+    offers.append(row);
+  }
+  const overrides = (content.overrideReasons ?? []).map((reason) => reason.display);
+  const reasons = overrides.length ? element("p", `Override: ${overrides.join("; ")}`, "source") : "";
+  made.append(body);
+  if (offers.children.length) made.append(element("p", "The EHR can take over:", "source"), offers);
+  made.append(source, reasons);
   return made;
 }
 

@@ -42,7 +42,7 @@ class Case:
 def load_cases(root: Path) -> dict[str, Case]:
     """Every case, by its path below `fixtures/`."""
     found = {}
-    for path in sorted(root.glob("*/*/*/case.json")):
+    for path in sorted(root.glob("*/*/*/case.json"), key=_charts_first):
         about = json.loads(path.read_text(encoding="utf-8"))
         name = path.parent.relative_to(root).as_posix()
         as_of = date.fromisoformat(about["as_of"])
@@ -51,6 +51,10 @@ def load_cases(root: Path) -> dict[str, Case]:
             path.parent / "request.json",
         )  # fmt: skip
     return found
+
+
+def _charts_first(path: Path) -> tuple[bool, str]:
+    return "patient-view" not in path.parts, path.as_posix()
 
 
 def blueprint(pipeline: Pipeline, offered: Mapping[str, Service]) -> Blueprint:
