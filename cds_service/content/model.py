@@ -127,10 +127,6 @@ class Concept:
     categories: frozenset[str] = frozenset()
     is_drug: bool = False
 
-    def covers(self, category: str) -> bool:
-        """Whether an ICD category stands for all codes below it."""
-        return category in self.categories
-
 
 @dataclass(frozen=True, slots=True)
 class Product:

@@ -143,6 +143,14 @@ def confirming_evidence(patient: PatientSnapshot, thresholds: Thresholds) -> tup
     return tuple(evidence)
 
 
+def is_confirmed(patient: PatientSnapshot, thresholds: Thresholds) -> bool:
+    """Whether anything beside the CT makes the diagnosis definite."""
+    on_record = (
+        patient.tsc or patient.angiomyolipoma or patient.chylous_effusion or patient.lung_histology
+    )
+    return bool(on_record or confirming_evidence(patient, thresholds))
+
+
 def bar_to_treatment(
     patient: PatientSnapshot, thresholds: Thresholds, as_of: date
 ) -> Exclusion | None:

@@ -57,15 +57,16 @@ class Vocabulary:
         """Index every code once, in every spelling that is known to arrive."""
         self._aliases = content.code_systems
         self._by_code: dict[tuple[str | None, str | None], list[Match]] = {}
+        self._categories: dict[tuple[str | None, str | None], list[Match]] = {}
         for concept in content.concepts.values():
             for system, code in concept.codes:
                 name = _name_of(concept, concept.names[system, code])
                 match = Match(concept, (system, code) in concept.needs_text, name)
                 for spelling in spellings(system, code, content.code_systems):
                     self._by_code.setdefault(spelling, []).append(match)
+                    if code in concept.categories:
+                        self._categories.setdefault(spelling, []).append(match)
         self._add_products(content)
-        self._icd = {a for a in (*_DOTLESS, *content.code_systems)
-                     if content.code_systems.get(a, a) in _DOTLESS}  # fmt: skip
         self._atc = {_ATC, *(a for a, known in content.code_systems.items() if known == _ATC)}
         self._unions: dict[tuple[str, ...], re.Pattern[str]] = {}
         self.concepts = content.concepts
@@ -92,9 +93,8 @@ class Vocabulary:
         if coding.system in self._atc and coding.code:
             classes = [self._by_code.get((_ATC, coding.code[:level]), ()) for level in _ATC_LEVELS]
             return [*matches, *(m for found in classes for m in found)]
-        if not matches and coding.system in self._icd and coding.code:
-            category = self._by_code.get((coding.system, coding.code[:_CATEGORY]), ())
-            return [m for m in category if m.concept.covers(coding.code[:_CATEGORY])]
+        if not matches and coding.code:
+            return self._categories.get((coding.system, coding.code[:_CATEGORY]), ())
         return matches
 
     def drugs(self, code: wire.CodeableConcept, among: tuple[str, ...]) -> list[Drug]:
@@ -145,9 +145,8 @@ class Vocabulary:
         found = self._unions.get(names)
         if found is None:
             texts = [concept.text for name in names if (concept := self.concepts[name]).text_alone]
-            found = re.compile(
-                "|".join(_unanchored(text.pattern) for text in texts if text) or r"(?!)"
-            )
+            patterns = [_unanchored(text.pattern) for text in texts if text]
+            found = re.compile(rf"\b(?:{'|'.join(patterns)})" if patterns else r"(?!)")
             self._unions[names] = found
         return found
 
@@ -186,8 +185,8 @@ def texts_of(code: wire.CodeableConcept) -> str:
 
 
 def _unanchored(pattern: str) -> str:
-    """The pattern without anchors, to be searched in several texts joined."""
-    return f"(?:{pattern.replace('^', '').replace('$', '')})"
+    """The pattern without anchors, to be searched in several texts joined, at word starts."""
+    return pattern.removeprefix(r"\b").replace("^", "").replace("$", "")
 
 
 def _mentions(concept: Concept, code: wire.CodeableConcept) -> bool:

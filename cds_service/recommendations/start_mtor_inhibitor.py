@@ -7,7 +7,7 @@ from datetime import date
 from cds_service.domain.indications import (
     TreatmentSigns,
     bar_to_treatment,
-    confirming_evidence,
+    is_confirmed,
     treatment_signs,
     unclear_fev1,
 )
@@ -83,8 +83,7 @@ def recommend(patient: PatientSnapshot, thresholds: Thresholds, as_of: date) -> 
 
 def _advise(patient: PatientSnapshot, signs: TreatmentSigns, thresholds: Thresholds) -> Recommended:
     not_drafted = _why_not_drafted(patient)
-    confirmed = bool(confirming_evidence(patient, thresholds))
-    drafted = confirmed and not not_drafted and not patient.mtor_allergy
+    drafted = is_confirmed(patient, thresholds) and not not_drafted and not patient.mtor_allergy
     return Recommended(
         card=CARD,
         summary=_summary(patient, signs),

@@ -202,3 +202,40 @@ def test_a_diagnosis_without_an_id_is_no_reason(client):
         del entry["resource"]["id"]
     (made,) = suggestions(client, body)
     assert "reasonReference" not in made["actions"][0]["resource"]
+
+
+@pytest.mark.parametrize(
+    ("code", "still_offered"),
+    [
+        ({"coding": [{"system": "http://loinc.org", "code": "2093-3"}]}, False),
+        ({"coding": [{"system": "urn:oid:2.16.840.1.113883.6.1", "code": "2093-3"}]}, False),
+        ({"coding": [{"system": "http://loinc.org", "code": "1-1"}]}, True),
+        ({"text": "Lipids: cholesterol and triglycerides"}, True),  # known by its code
+    ],
+)
+def test_what_is_requested_is_not_offered_again(client, code, still_offered):
+    body = case_request(MANY)
+    body["prefetch"]["serviceRequests"] = {
+        "resourceType": "Bundle",
+        "entry": [{"resource": {
+            "resourceType": "ServiceRequest", "id": "r", "status": "active", "intent": "order",
+            "subject": {"reference": "Patient/synthetic"}, "code": code,
+        }}],
+    }  # fmt: skip
+    labels = [s["label"] for s in suggestions(client, body)]
+    assert ("Request lipids" in labels) is still_offered
+    assert len(labels) == 4 + still_offered
+
+
+def test_a_request_without_a_code_is_known_by_its_text(client):
+    body = case_request("assess-home-oxygen/rest-89")
+    before = [s["label"] for s in suggestions(client, body)]
+    body["prefetch"]["serviceRequests"] = {
+        "resourceType": "Bundle",
+        "entry": [{"resource": {
+            "resourceType": "ServiceRequest", "id": "r", "status": "active", "intent": "order",
+            "code": {"text": "Overnight oximetry on room air"},
+        }}],
+    }  # fmt: skip
+    after = [s["label"] for s in suggestions(client, body)]
+    assert set(before) - set(after) == {"Request overnight oximetry"}

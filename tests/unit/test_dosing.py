@@ -134,7 +134,6 @@ def test_units_and_products(dose_of, dose, product, expected):
          "dose-unreadable"),
         (["2 mg"], "dose-unreadable"),
         ([line(mg(2)), line(mg(4, "mg/m2"))], "dose-surface-missing"),
-        ([line(mg(2)), {"text": "and 1 mg at night"}], "dose-as-text"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_computed_says_why(dose_of, dosage, reason):
@@ -144,6 +143,13 @@ def test_what_cannot_be_computed_says_why(dose_of, dosage, reason):
 def test_tablets_of_an_unknown_strength_are_not_guessed(dose_of):
     assert dose_of(line(mg(1, "{tablet}")), product="314230") == UnclearDose("dose-unit-unknown")
     assert dose_of(line(mg(1, "mL")), product="349208") == UnclearDose("dose-unit-unknown")
+
+
+def test_what_is_known_is_not_lost_beside_what_is_not(dose_of):
+    found = dose_of(line(mg(10)), {"text": "with food"})
+    assert (found.high, found.doubt, found.note) == (10, None, "a line in words is not counted")
+    found = dose_of(line(mg(10)), line(mg(1, "mg/kg")))
+    assert (found.high, found.doubt) == (10, "dose-unit-unknown")
 
 
 def test_ranges_as_needed_and_ceilings(dose_of):

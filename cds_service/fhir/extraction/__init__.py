@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 from cds_service.content.model import Content
 from cds_service.domain.lung_function import Person
@@ -28,8 +29,9 @@ from cds_service.fhir.extraction.medications import (
 )
 from cds_service.fhir.extraction.oxygenation import read_pao2, read_saturations
 from cds_service.fhir.extraction.person import read_patient
-from cds_service.fhir.extraction.reading import Coded, Reader, Tools, counts
+from cds_service.fhir.extraction.reading import Coded, Reader, Tools, counts, time_of
 from cds_service.fhir.extraction.records import (
+    Acts,
     newest_findings,
     read_acts,
     read_allergies,
@@ -75,7 +77,17 @@ _OBSERVED = {
     "body-weight": "body_surface_area", "body-surface-area": "body_surface_area",
 }  # fmt: skip
 
+_OBSERVATION_KEYS = ("observations", "measurements", "laboratory")
+# Charts hold many weights, and only a dose by body surface asks for them.
+_FOR_DOSES = frozenset({"body-weight", "body-surface-area"})
 ANY_FACT = "*"  # of a gap whose resource does not even tell what it is about
+
+
+class _Index(NamedTuple):
+    """The codes of observations that are read, with the value set of each."""
+
+    names: Mapping[tuple[str | None, str | None], str]
+    codes: frozenset[str | None]
 
 
 class Extractor:
@@ -85,8 +97,9 @@ class Extractor:
         """Turn the value sets into look-up tables."""
         self._tools = Tools(content, Vocabulary(content), Units(content))
         self._observed = dict(_observation_codes(content))
-        self._observed_codes = {code for _, code in self._observed}
-        self._acts = dict(_act_codes(content))
+        charted = {p: name for p, name in self._observed.items() if name not in _FOR_DOSES}
+        self._in_orders, self._in_charts = _index(self._observed), _index(charted)
+        self._acts = _acts_by_code(content)
 
     def extract(
         self,
@@ -114,14 +127,14 @@ class Extractor:
         self, answers: Mapping[str, Answer], reader: Reader, drafts: Drafts
     ) -> dict[str, Any]:
         who = read_patient(answers["patient"], reader)
-        groups = self._grouped((*answers["observations"].resources,
-                                *answers["measurements"].resources,
-                                *answers["laboratory"].resources))  # fmt: skip
+        index = self._in_orders if drafts.judged else self._in_charts
+        observations = [answers[key].resources for key in _OBSERVATION_KEYS]
+        groups = _grouped(chain.from_iterable(observations), index)
         volumes = read_fev1(groups, reader)
         person = Person(who["sex"], who["birth"], Heights(groups, reader))
         drugs = _medications(answers, groups, reader, drafts)
         found = _findings(answers, groups, reader, drafts, drugs.pop("contraception", ()))
-        size = read_angiomyolipoma_size(groups, reader)
+        size, lam = read_angiomyolipoma_size(groups, reader), "lam" in found
         requests = answers["serviceRequests"].resources
         return {
             **who,
@@ -131,7 +144,8 @@ class Extractor:
             **read_done(groups, reader),
             "fev1": volumes,
             "fev1_percent": read_fev1_percent(groups, volumes, person, reader),
-            "flow_ratio": read_flow_ratio(groups, volumes, person, reader),
+            # it is asked for in LAM only, and takes as long as all else of spirometry
+            "flow_ratio": read_flow_ratio(groups, volumes, person, reader) if lam else None,
             "bronchodilator_test": read_bronchodilator_test(groups, reader),
             "angiomyolipoma_size": size or size_in_diagnosis(found.get("angiomyolipoma", ())),
             "requested": read_requested(requests, self._acts, reader),
@@ -140,22 +154,6 @@ class Extractor:
             "vegf_d": read_vegf_d(groups, reader),
             "functional_class": read_functional_class(groups, reader),
         }
-
-    def _grouped(self, found: Iterable[wire.Observation]) -> dict[str, list[Coded]]:
-        """Observations that some rule reads, by value set; the others are let go at once."""
-        groups: dict[str, list[Coded]] = {}
-        observed, known = self._observed, self._observed_codes
-        for sent in found:
-            if sent.code is None:
-                continue
-            for coding in sent.code.coding:
-                if coding.code not in known:  # most are not, and need no more than this
-                    continue
-                name = observed.get((coding.system, coding.code))
-                if name is not None and sent.resourceType == "Observation" and counts(sent):
-                    groups.setdefault(name, []).append(Coded(sent, coding))
-                    break
-        return groups
 
     def _note_malformed(self, bad: Malformed, reader: Reader) -> None:
         names = [self._observed.get((c.system, c.code)) for c in bad.codings]
@@ -169,6 +167,27 @@ class Extractor:
             reader.gap(fact, bad.reference, "malformed")
 
 
+def _index(observed: Mapping[tuple[str | None, str | None], str]) -> _Index:
+    return _Index(observed, frozenset(code for _, code in observed))
+
+
+def _grouped(found: Iterable[wire.Observation], index: _Index) -> dict[str, list[Coded]]:
+    """Observations that some rule reads, by value set; the others are let go at once."""
+    groups: dict[str, list[Coded]] = {}
+    observed, known = index
+    for sent in found:
+        if sent.code is None:
+            continue
+        for coding in sent.code.coding:
+            if coding.code not in known:  # most are not, and need no more than this
+                continue
+            name = observed.get((coding.system, coding.code))
+            if name is not None and sent.resourceType == "Observation" and counts(sent):
+                groups.setdefault(name, []).append(Coded(sent, coding, time_of(sent)))
+                break
+    return groups
+
+
 def _observation_codes(content: Content) -> Iterator[tuple[tuple[str | None, str | None], str]]:
     for name in _OBSERVED:
         for system, code in content.concepts[name].codes:
@@ -176,11 +195,16 @@ def _observation_codes(content: Content) -> Iterator[tuple[tuple[str | None, str
                 yield spelling, name
 
 
-def _act_codes(content: Content) -> Iterator[tuple[tuple[str | None, str | None], str]]:
+def _acts_by_code(content: Content) -> Acts:
+    """The acts by every spelling of their codes; those that have none by their text."""
+    found: dict[tuple[str | None, str | None], tuple[str, ...]] = {}
     for act in content.acts.values():
-        for system, code in act.codes:
-            for spelling in spellings(system, code, content.code_systems):
-                yield spelling, act.id
+        keys = [spelling for system, code in act.codes
+                for spelling in spellings(system, code, content.code_systems)]  # fmt: skip
+        text = act.resource.get("code", {}).get("text")
+        for key in keys or [(None, text.lower())] if text else keys:
+            found[key] = (*found.get(key, ()), act.id)
+    return found
 
 
 def _medications(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from decimal import Decimal
 
 import msgspec
@@ -107,13 +106,13 @@ def _parts(coded: Coded) -> Iterator[Coded]:
         codings = part.code.coding if part.code else ()
         if part.valueQuantity is not None and any(c.code == "33728-7" for c in codings):
             copy = msgspec.structs.replace(sent, valueQuantity=part.valueQuantity)
-            yield replace(coded, observation=copy)
+            yield coded._replace(observation=copy)
 
 
 def size_in(text: str) -> Decimal | None:
     """The longest diameter in cm that a text states; None when it states none, or a limit."""
     lower = text.lower()
-    if _NOT_A_SIZE.search(lower):
+    if ("cm" not in lower and "mm" not in lower) or _NOT_A_SIZE.search(lower):
         return None
     sizes = [
         max(Decimal((number or "0").replace(",", ".")) for number in found[:2])

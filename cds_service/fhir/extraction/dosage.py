@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -30,6 +31,7 @@ _CODES = {
     "Q8H": Fraction(3), "WK": Fraction(1, 7), "MO": Fraction(48, 1461),
 }  # fmt: skip
 _COUNTED = frozenset({"tablet", "tablets", "tablet(s)", "tab", "tabs", "tbl"})
+_REMARKS = frozenset({"dose-as-text", "dose-missing"})
 _MOST_LINES = 50  # nobody writes more; a list without end would only take time
 
 
@@ -60,14 +62,37 @@ def read_dose(
     `product` tells the strength of a tablet, `surface` the body surface area for doses per m2.
     """
     try:
-        lines = [_line(line, product, reader) for line in dosage_of(record)[:_MOST_LINES]]
-    except _Unclear as unclear:
-        return UnclearDose(unclear.reason)
-    except (msgspec.ValidationError, OverflowError, ValueError):
+        sent = dosage_of(record)[:_MOST_LINES]
+    except msgspec.ValidationError:
         return UnclearDose("dose-unreadable")
+    read = [_read_line(line, product, reader) for line in sent]
+    lines = [line for line in read if isinstance(line, DoseLine)]
+    unclear = [line.reason for line in read if isinstance(line, UnclearDose)]
+    if not lines:
+        return UnclearDose(unclear[0] if unclear else "dose-missing")
     if surface is None and len({line.per_m2 for line in lines}) > 1:
         return UnclearDose("dose-surface-missing")
-    return daily_dose(lines, surface) if lines else UnclearDose("dose-missing")
+    return _with_doubt(daily_dose(lines, surface), unclear)
+
+
+def _with_doubt(dose: DailyDose, unclear: list[str]) -> DailyDose:
+    """What the other lines say is known; a line without a dose is a remark, and is noted."""
+    doubts = [reason for reason in unclear if reason not in _REMARKS]
+    if len(doubts) < len(unclear):
+        note = "a line in words is not counted"
+        dose = replace(dose, note=f"{dose.note}, {note}" if dose.note else note)
+    return replace(dose, doubt=dose.doubt or doubts[0]) if doubts else dose
+
+
+def _read_line(
+    line: wire.Dosage, product: Product | None, reader: Reader
+) -> DoseLine | UnclearDose:
+    try:
+        return _line(line, product, reader)
+    except _Unclear as unclear:
+        return UnclearDose(unclear.reason)
+    except (OverflowError, ValueError):
+        return UnclearDose("dose-unreadable")
 
 
 def _line(line: wire.Dosage, product: Product | None, reader: Reader) -> DoseLine:

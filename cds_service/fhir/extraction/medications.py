@@ -44,7 +44,7 @@ DRUG_FACTS = {
     "live-vaccine": "live_vaccine",
     "vaccine-perhaps-live": "perhaps_live_vaccine",
 }
-_VACCINES = frozenset({"live-vaccine", "vaccine-perhaps-live"})
+_VACCINES = ("live-vaccine", "vaccine-perhaps-live")
 _ORDERED = tuple(DRUG_FACTS)
 _TAKEN = tuple(name for name in DRUG_FACTS if name not in _VACCINES)  # one given is no drug taken
 _BY_REASON = frozenset({"mtor_inhibitor", "hormone", "doxycycline"})
@@ -105,11 +105,17 @@ class MedicationReader:
             yield from self._tell(record, code, drug, stage)
 
     def drafted(self, record: wire.Record, stage: Stage) -> Iterator[Found]:
-        """The drugs of an order that is not signed yet, or is signed again."""
-        code = drug_code(record, self.library) or record.code
+        """
+        The drugs of an order that is not signed yet, or is signed again.
+
+        A ServiceRequest orders a vaccine or no drug at all: one for a sirolimus level names the
+        drug too.
+        """
+        is_service = record.resourceType == "ServiceRequest"
+        code = record.code if is_service else drug_code(record, self.library)
         if code is None:
             return
-        for drug in self.reader.tools.vocabulary.drugs(code, _ORDERED):
+        for drug in self.reader.tools.vocabulary.drugs(code, _VACCINES if is_service else _ORDERED):
             if not (is_topical(record) and drug.concept.id in _MTOR):
                 yield from self._tell(record, code, drug, stage)
 

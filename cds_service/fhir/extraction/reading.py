@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any, TypeVar
+from operator import attrgetter
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -24,6 +25,7 @@ from cds_service.fhir.vocabulary import Vocabulary
 _FINAL = frozenset({"final", "amended", "corrected"})
 _AHEAD = timedelta(days=1)  # where the record is kept it may be tomorrow already
 P = TypeVar("P")
+_WHEN = attrgetter("when")
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,255}")
 
 
@@ -36,19 +38,22 @@ class Tools:
     units: Units
 
 
-@dataclass(frozen=True, slots=True)
-class Coded:
-    """An observation with the coding it was chosen by."""
+class Coded(NamedTuple):
+    """
+    An observation with the coding it was chosen by.
+
+    `when` it was made is kept as text that sorts by time: it is asked for again and again.
+    """
 
     observation: wire.Observation
     coding: wire.SystemAndCode
+    when: str
 
-    @property
-    def when(self) -> str:
-        """When it was made, as text that sorts by time."""
-        sent = self.observation
-        period = sent.effectivePeriod
-        return sent.effectiveDateTime or sent.effectiveInstant or (period and period.start) or ""
+
+def time_of(sent: wire.Observation) -> str:
+    """When an observation was made, as text that sorts by time; empty if it does not say."""
+    period = sent.effectivePeriod
+    return sent.effectiveDateTime or sent.effectiveInstant or (period and period.start) or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +214,8 @@ class Reader:
 
 def counts(sent: wire.Observation) -> bool:
     """Whether an observation is final and has a value at all."""
-    return sent.status in _FINAL and bytes(sent.dataAbsentReason) in (b"", b"null")
+    absent = sent.dataAbsentReason
+    return sent.status in _FINAL and (not absent or bytes(absent) == b"null")
 
 
 def reference_of(sent: wire.Observation | wire.Condition | wire.Record) -> str:
@@ -229,7 +235,7 @@ def part_of(decoder: msgspec.json.Decoder[P], raw: msgspec.Raw) -> P | None:
 
 def newest_first(found: Iterable[Coded]) -> list[Coded]:
     """Sorted by when they were made."""
-    return sorted(found, key=lambda coded: coded.when, reverse=True)
+    return sorted(found, key=_WHEN, reverse=True)
 
 
 def _by_day(found: Iterable[Coded]) -> Iterator[list[Coded]]:

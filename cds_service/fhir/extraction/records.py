@@ -89,18 +89,25 @@ def read_drafted_referrals(found: Iterable[wire.Record], reader: Reader) -> Iter
                 yield "drafted_referral", Finding(concept.title, on, reference_of(record))
 
 
-def read_requested(
-    found: Iterable[wire.Record], acts: Mapping[tuple[str | None, str | None], str], reader: Reader
-) -> dict[str, str]:
-    """Which acts are requested already, each with the request on record."""
+Acts = Mapping[tuple[str | None, str | None], tuple[str, ...]]
+
+
+def read_requested(found: Iterable[wire.Record], acts: Acts, reader: Reader) -> dict[str, str]:
+    """
+    Which acts are requested already, each with the request on record.
+
+    `acts` finds them by code, and those without a code by their text.
+    """
     requested: dict[str, str] = {}
     for record in found:
         if record.status != "active" or record.resourceType != "ServiceRequest":
             continue
-        codings = record.code.coding if record.code else ()
-        named = [acts[c.system, c.code] for c in codings if (c.system, c.code) in acts]
-        if named and reader.is_about_patient(record.subject):
-            requested.setdefault(named[0], reference_of(record))
+        code = record.code or wire.CodeableConcept()
+        keys = [(coding.system, coding.code) for coding in code.coding]
+        keys.append((None, (code.text or "").lower()))
+        if reader.is_about_patient(record.subject):
+            for name in (name for key in keys for name in acts.get(key, ())):
+                requested.setdefault(name, reference_of(record))
     return requested
 
 
