@@ -112,9 +112,9 @@ def _note(lines: Sequence[DoseLine], surface: BodySurface | None) -> str | None:
     ordered = [line for line in lines if line.per_m2]
     if not ordered:
         return None
-    dose = amount(max(line.most for line in ordered))
     if surface is None:
-        return f"{dose} mg/m2 a day, body surface area not known"
+        return "body surface area not known"
+    dose = amount(max(line.most for line in ordered))
     return f"{dose} mg/m2 a day, body surface area {plain(surface.value)} m2 {surface.origin}"
 
 

@@ -251,8 +251,7 @@ class PatientSnapshot:
 
     def absence_is_known(self, *facts: str) -> bool:
         """Whether "nothing on record" may be said of all `facts`."""
-        unknown = self.unavailable | self.partial
-        return not any(fact in unknown for fact in facts)
+        return self.unavailable.isdisjoint(facts) and self.partial.isdisjoint(facts)
 
     def once(self, key: object, work: Callable[[], T]) -> T:
         """

@@ -43,18 +43,16 @@ def recommend(patient: PatientSnapshot, thresholds: Thresholds, as_of: date) -> 
     if not uses:
         known = patient.absence_is_known("mtor_inhibitor")
         return NO_MTOR_INHIBITOR if known else Undetermined(missing=("mtor_inhibitor",))
-    asked = [vaccine for vaccine in vaccines
-             if Stage.DRAFTED in (vaccine.stage, *(use.stage for use in uses))]  # fmt: skip
+    drafted = any(use.stage is Stage.DRAFTED for use in uses)
+    asked = [v for v in vaccines if drafted or v.stage is Stage.DRAFTED]
     if not asked:
         return NotIndicated((Basis("nothing-drafted"),), unless=frozenset({"drafts"}))
-    return _advise(patient, asked, uses[0])
+    return _advise(asked, uses[0])
 
 
-def _advise(
-    patient: PatientSnapshot, vaccines: list[MedicationUse], use: MedicationUse
-) -> Recommended:
-    live = [vaccine for vaccine in vaccines if vaccine in patient.live_vaccine]
-    kinds = [("live", live), ("perhaps-live", [v for v in vaccines if v not in live])]
+def _advise(vaccines: list[MedicationUse], use: MedicationUse) -> Recommended:
+    live = [vaccine for vaccine in vaccines if vaccine.drug == "live-vaccine"]
+    kinds = [("live", live), ("perhaps-live", [v for v in vaccines if v.drug != "live-vaccine"])]
     lines = tuple(Line(kind, {"drug": use.shown}) for kind, found in kinds if found)
     drafted = [vaccine for vaccine in vaccines if vaccine.stage is Stage.DRAFTED]
     return Recommended(

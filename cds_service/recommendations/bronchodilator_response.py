@@ -11,7 +11,7 @@ from cds_service.domain.outcomes import (
     Recommended,
     Undetermined,
 )
-from cds_service.domain.population import NO_LAM, SETTLED, taken
+from cds_service.domain.population import NO_LAM, SETTLED
 from cds_service.domain.reasons import finding_basis, medication_basis, ratio_basis
 from cds_service.domain.snapshot import FlowRatio, PatientSnapshot
 from cds_service.domain.suggestions import requests
@@ -37,25 +37,25 @@ def recommend(patient: PatientSnapshot, thresholds: Thresholds, as_of: date) -> 
     """
     Recommend the test when FEV1/FVC is below its limit and neither drug nor test is on record.
 
-    No ratio on record leaves the question open. Below the lower limit of normal or below the
+    A bronchodilator taken before counts as tried. No ratio on record, or lists that were not
+    sent, leave the question open. Below the lower limit of normal or below the
     fixed limit is enough; the card says which, since the two disagree at both ends of life.
     """
     if not patient.lam:
         return NO_LAM
-    drug = next(taken(patient.bronchodilator), None)
-    if drug:
-        return NotIndicated((medication_basis(drug),), SETTLED)
+    if patient.bronchodilator:
+        return NotIndicated((medication_basis(patient.bronchodilator[0]),), SETTLED)
     if patient.bronchodilator_test:
         done = finding_basis("bronchodilator-test", patient.bronchodilator_test)
         return NotIndicated((done,), SETTLED)
+    if not all(patient.is_absent(name) for name in _LISTS):
+        return Undetermined(missing=_LISTS)
     ratio = patient.flow_ratio
     if ratio is None:
         return Undetermined(missing=("flow_ratio",))
     lines = _lines(ratio, thresholds)
     if not lines:
         return NotIndicated((ratio_basis(ratio, _FIXED),), unless=frozenset({"flow_ratio"}))
-    if not all(patient.is_absent(name) for name in _LISTS):
-        return Undetermined(missing=_LISTS)
     return Recommended(
         card=CARD,
         summary=Line(lines[0].id, {"ratio": plain(ratio.measured.value)}),

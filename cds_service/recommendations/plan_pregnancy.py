@@ -39,6 +39,7 @@ SUMMARIES = {
 LINES = {
     "pregnant": frozenset[str](),
     "pregnant-on-mtor-inhibitor": frozenset({"drug"}),
+    "pregnant-drafted": frozenset({"drug"}),
     "no-contraception": frozenset({"drug"}),
 }
 ACTS = frozenset({REMOVE})
@@ -72,7 +73,7 @@ def _pregnant(patient: PatientSnapshot, uses: list[MedicationUse]) -> Recommende
         fill = {"drug": uses[0].shown}
         drafted = uses[0].stage is Stage.DRAFTED
         summary = Line("pregnant-drafted" if drafted else "pregnant-on-mtor-inhibitor", fill)
-        lines.insert(0, Line("pregnant-on-mtor-inhibitor", fill))
+        lines.insert(0, summary)
     return Recommended(
         card=CARD,
         summary=summary,

@@ -76,16 +76,17 @@ def _mtor_inhibitors(patient: PatientSnapshot) -> list[MedicationUse]:
 
 
 def _pairs(patient: PatientSnapshot, uses: list[MedicationUse]) -> Iterator[Pair]:
-    """Each interacting drug once, beside the mTOR inhibitor it meets first."""
+    """Each interacting drug once, beside the mTOR inhibitor that makes it a question."""
     chart, seen = patient.moment is Moment.CHART, set[tuple[str, str]]()
+    drafted = next((use for use in uses if use.stage is Stage.DRAFTED), None)
     for kind in _KINDS:
         others: list[MedicationUse] = met(getattr(patient, kind))
         for other in others:
-            for use in uses:
-                asked = chart or Stage.DRAFTED in (use.stage, other.stage)
-                if asked and (kind, other.shown) not in seen:
-                    seen.add((kind, other.shown))
-                    yield kind, use, other
+            asked = chart or other.stage is Stage.DRAFTED
+            use = uses[0] if asked else drafted
+            if use is not None and (kind, other.shown) not in seen:
+                seen.add((kind, other.shown))
+                yield kind, use, other
 
 
 def _advise(patient: PatientSnapshot, pairs: list[Pair]) -> Recommended:

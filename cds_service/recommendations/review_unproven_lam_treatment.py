@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import date
 
 from cds_service.domain.medication import MedicationUse, Reason
@@ -11,6 +12,7 @@ from cds_service.domain.outcomes import (
     NotIndicated,
     Outcome,
     Recommended,
+    Suggestion,
     Undetermined,
 )
 from cds_service.domain.population import NO_LAM, NOTHING_DRAFTED, judged
@@ -73,5 +75,11 @@ def _advise(patient: PatientSnapshot, reasons: dict[MedicationUse, Line]) -> Rec
         summary=Line("hormone", {"drug": first.shown}) if hormone else Line("doxycycline"),
         because=tuple(map(medication_basis, reasons)),
         lines=tuple({line.id: line for line in reasons.values()}.values()),
-        suggestions=removals(reasons, advised=True) if drafted else (),
+        suggestions=tuple(_removals(reasons)) if drafted else (),
     )
+
+
+def _removals(uses: Iterable[MedicationUse]) -> Iterator[Suggestion]:
+    """To take them back is advised where LAM is the reason; a long course may have another."""
+    for use in uses:
+        yield from removals((use,), advised=Reason.LAM in use.reasons)

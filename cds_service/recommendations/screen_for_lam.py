@@ -21,7 +21,11 @@ from cds_service.domain.thresholds import Thresholds
 
 CARD = "screen-for-lam"
 READS = frozenset({"birth", "sex", "tsc", "lam", "possible_lam", "chest_ct", "pregnancy"})
-SUMMARIES = {"never": frozenset[str](), "old": frozenset({"when"})}
+SUMMARIES = {
+    "never": frozenset[str](),
+    "old": frozenset({"when"}),
+    "pregnant": frozenset[str](),
+}
 LINES = {
     "never": frozenset[str](),
     "old": frozenset({"when"}),
@@ -65,7 +69,7 @@ def _advise(patient: PatientSnapshot, line: Line, because: tuple[Basis, ...]) ->
     """A scan is not drafted in pregnancy: it can wait, and the card says so."""
     if patient.pregnancy:
         pregnant = finding_basis("pregnancy", patient.pregnancy[0])
-        return Recommended(CARD, line, (*because, pregnant), (line, Line("pregnant")))
+        return Recommended(CARD, Line("pregnant"), (*because, pregnant), (line, Line("pregnant")))
     return Recommended(CARD, line, because, (line,), suggestions=requests(patient, *ACTS))
 
 

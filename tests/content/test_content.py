@@ -15,8 +15,11 @@ from cds_service.content.check import LONGEST_SUMMARY
 from cds_service.content.load import load_content
 from cds_service.content.model import DatedValue
 from cds_service.content.root import cards_root
+from cds_service.content.value_set import extension, pairs
 from cds_service.domain.snapshot import PatientSnapshot
 from cds_service.errors import ContentError
+from cds_service.fhir.vocabulary import Vocabulary
+from cds_service.fhir.wire import CodeableConcept, Coding
 from cds_service.hooks.cards import NOTICES
 from cds_service.recommendations import EVERY_RULE, SAYS
 from tests.support import AS_OF, ROOT
@@ -86,6 +89,12 @@ DAMAGE = [
      lambda d: (d.pop("extension"), d["compose"]["include"][0]["concept"][0]["extension"].append(
          {"url": "urn:x-lam-tsc-cds:needs-text", "valueBoolean": True})), "needs a text"),
     ("sources.json", lambda d: d["sources"][0].update(url="ftp://x"), "ftp"),
+    ("acts/request-lipids.json", lambda d: d.update(label="${no}"), "${no}"),
+    ("acts/request-lipids.json", lambda d: d["codes"].pop(), "must stand here and in the"),
+    ("acts/request-lipids.json", lambda d: d.update(type="upsert"), "upsert"),
+    ("acts/remove-order.json", lambda d: d.update(resource={"a": 1}), "resource"),
+    ("recommendations/screen-for-lam.json", lambda d: d["criteria"].append("${no}"), "${no}"),
+    ("value_sets/estrogen.json", lambda d: d.update(title="x" * 33), "at most 32"),
     ("quantities.json", lambda d: d["quantities"][0].pop("unit"), "unit"),
 ]  # fmt: skip
 
@@ -108,6 +117,20 @@ def test_broken_missing_and_extra_files_are_named(copy):
     for words in ("phrases.json: the file is missing", "adult-age.json: is not JSON",
                   "plan-pregnancy.json: missing", "fev1.csv: cannot be read"):  # fmt: skip
         assert words in found
+
+
+def test_acts_and_products_are_held_against_rules_and_value_sets(copy):
+    (copy / "acts" / "request-lipids.json").rename(copy / "acts" / "request-nothing.json")
+    edit(copy / "acts" / "request-nothing.json", lambda d: d.update(id="request-nothing"))
+    products = copy / "drug_products.csv"
+    text = products.read_text(encoding="utf-8")
+    products.write_text(text + "1,unobtainium 1 MG,unobtainium,,,nowhere\n", encoding="utf-8")
+    found = "\n".join(faults(copy))
+    for words in ("request-lipids.json: missing or faulty", "request-nothing.json: no rule",
+                  "drug_products.csv: 1: no value set knows 'unobtainium'"):  # fmt: skip
+        assert words in found
+    products.write_text("code\n1\n", encoding="utf-8")
+    assert any("drug_products.csv: cannot be read" in line for line in faults(copy))
 
 
 def test_a_card_without_a_rule_is_a_fault(copy):
@@ -168,9 +191,32 @@ def test_every_code_carries_its_verification():
                 assert {"verified", "verification-source"} <= urls
 
 
-def test_an_unverified_code_never_counts_alone(content):
-    concept = content.concepts["sirolimus"]
-    assert ("http://snomed.info/sct", "387014003") in concept.needs_text
+def unverified():
+    """Every code that is marked as not verified, with its value set."""
+    for path in sorted((CARDS / "value_sets").glob("*.json")):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        for system, concept in pairs(document):
+            if not extension(concept, "verified"):
+                yield path.stem, system, concept["code"]
+
+
+def test_some_codes_are_not_verified():
+    assert ("sirolimus", "http://snomed.info/sct", "387014003") in list(unverified())
+
+
+@pytest.mark.parametrize(("name", "system", "code"), list(unverified()))
+def test_an_unverified_code_never_counts_alone(content, name, system, code):
+    alone = CodeableConcept(coding=(Coding(system=system, code=code),))
+    found = [concept.id for concept in Vocabulary(content).coded(alone)]
+    assert name not in found
+    assert (system, code) in content.concepts[name].needs_text
+
+
+def test_every_coding_of_an_act_is_a_verified_code(content):
+    for act in content.acts.values():
+        for system, code in act.codes:
+            known = [c for c in content.concepts.values() if (system, code) in c.codes]
+            assert all((system, code) not in concept.needs_text for concept in known), act.id
 
 
 def test_codes_that_look_right_and_are_not_are_nowhere():

@@ -41,6 +41,7 @@ def test_defaults_serve_on_loopback():
         ("CDS_PUBLIC_URL", "https://x/?a=1", "expected a URL"),
         ("CDS_ALLOWED_ORIGINS", "*", "no origin"),
         ("CDS_ALLOWED_ORIGINS", "https://a.org/path", "no origin"),
+        ("CDS_CLIENT_PROFILE", "cerner", "expected hl7-2.0 or hl7-1.0 or epic or sandbox"),
         ("CDS_DEMO", "yes", "expected auto or on or off"),
         ("CDS_LOG_LEVEL", "loud", "expected debug"),
         ("CDS_WORKERS", "0", "greater than or equal to 1"),

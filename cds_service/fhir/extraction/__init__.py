@@ -115,8 +115,8 @@ class Extractor:
         for answer in answers.values():
             for bad in answer.malformed:
                 self._note_malformed(bad, reader)
-        facts = self._facts(answers, reader, drafts)
         unavailable, partial = unknown_facts(answers)
+        facts = self._facts(answers, reader, drafts, unavailable)
         note_failures(answers, unavailable, reader)
         return PatientSnapshot(
             **facts, moment=moment, drafts=tuple(draft.reference for draft in drafts.judged),
@@ -124,7 +124,11 @@ class Extractor:
         )  # fmt: skip
 
     def _facts(
-        self, answers: Mapping[str, Answer], reader: Reader, drafts: Drafts
+        self,
+        answers: Mapping[str, Answer],
+        reader: Reader,
+        drafts: Drafts,
+        unavailable: frozenset[str],
     ) -> dict[str, Any]:
         who = read_patient(answers["patient"], reader)
         index = self._in_orders if drafts.judged else self._in_charts
@@ -134,8 +138,13 @@ class Extractor:
         person = Person(who["sex"], who["birth"], Heights(groups, reader))
         drugs = _medications(answers, groups, reader, drafts)
         found = _findings(answers, groups, reader, drafts, drugs.pop("contraception", ()))
-        size, lam = read_angiomyolipoma_size(groups, reader), "lam" in found
+        size = read_angiomyolipoma_size(groups, reader)
         requests = answers["serviceRequests"].resources
+        tested = read_bronchodilator_test(groups, reader)
+        # A ratio takes as long as all else of spirometry: it is read where it can matter.
+        tried = tested or "bronchodilator" in drugs or "bronchodilator" in unavailable
+        asked = "lam" in found and not tried
+        ratio = read_flow_ratio(groups, volumes, person, reader) if asked else None
         return {
             **who,
             **found,
@@ -144,9 +153,8 @@ class Extractor:
             **read_done(groups, reader),
             "fev1": volumes,
             "fev1_percent": read_fev1_percent(groups, volumes, person, reader),
-            # it is asked for in LAM only, and takes as long as all else of spirometry
-            "flow_ratio": read_flow_ratio(groups, volumes, person, reader) if lam else None,
-            "bronchodilator_test": read_bronchodilator_test(groups, reader),
+            "flow_ratio": ratio,
+            "bronchodilator_test": tested,
             "angiomyolipoma_size": size or size_in_diagnosis(found.get("angiomyolipoma", ())),
             "requested": read_requested(requests, self._acts, reader),
             "saturation": read_saturations(groups, reader),
