@@ -1,15 +1,13 @@
 """
-fhir.resources R4B models of the few resources that a rule reads.
+Whether the few resources that a rule reads are valid fhir.resources R4B.
 
-Building one costs as much as decoding a hundred resources we skip, so only what decides is built,
-from the elements that are read: a fault in an element nobody reads hides no value. What is cached
-is terminology: status and code, nothing of a patient.
+Only the elements that are read are held against the model: a fault in an element nobody reads hides
+no value. Statuses, codes and units come back in every chart, so the verdict on them is kept; it is
+terminology, nothing of a patient. Dates and numbers have passed stricter checks of our own by then.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -54,78 +52,68 @@ class NotReadable(Exception):
         self.element = element
 
 
-def observation_model(
-    sent: wire.Observation, coding: wire.SystemAndCode, when: datetime | str
-) -> Observation:
-    """
-    The model of an Observation that was chosen by one of its codings.
-
-    `when` is its time as already read, by rules stricter than those of the model.
-    """
-    model = _observation(sent.status, coding.system, coding.code)
-    read: dict[str, Any] = {"effectiveDateTime": when}
+def check_observation(sent: wire.Observation, coding: wire.SystemAndCode) -> None:
+    """Raise NotReadable unless an Observation is valid by the coding it was chosen by."""
+    _observation(sent.status, coding.system, coding.code)
     quantity = sent.valueQuantity
     if quantity is not None and quantity.value is not None:
-        unit = _quantity(quantity.unit, quantity.system, quantity.code)
-        value = Decimal(repr(quantity.value))
-        read["valueQuantity"] = unit.model_copy(update={"value": value})
-    return model.model_copy(update=read)
+        _quantity(quantity.unit, quantity.system, quantity.code)
 
 
-def condition_model(
+def check_condition(
     sent: wire.Condition, coding: wire.Coding | None, onset: PartialDate | None
-) -> Condition:
+) -> None:
     """
-    The model of a Condition that was chosen by one of its codings, or by its text.
+    Raise NotReadable unless a Condition is valid by one of its codings, or by its text.
 
-    `onset` is its date as already read, by rules stricter than those of the model.
+    `onset` is its date as already read.
     """
     if sent.subject is None:
         raise NotReadable("subject")
     clinical, verified = _first_code(sent.clinicalStatus), _first_code(sent.verificationStatus)
-    coded = (coding.system, coding.code) if coding else (None, None)
-    model = _condition(clinical, verified, coded)
-    if sent.onsetDateTime is None:
-        return model
-    if onset is None:
+    _condition(clinical, verified, (coding.system, coding.code) if coding else (None, None))
+    if sent.onsetDateTime is not None and onset is None:
         raise NotReadable("onsetDateTime")
-    return model.model_copy(update={"onsetDateTime": sent.onsetDateTime})
 
 
-def record_model(sent: wire.Record) -> Any:
-    """The model of any other resource."""
-    resource_type = sent.resourceType or ""
-    who = sent.patient if resource_type == "AllergyIntolerance" else sent.subject
-    data: dict[str, Any] = {
-        "patient" if resource_type == "AllergyIntolerance" else "subject": _SUBJECT if who else None
-    }
-    for name in ("status", "intent", "authoredOn", "performedDateTime", "recordedDate"):
-        value = getattr(sent, name)
-        if value is not None:
-            data[name] = value
-    if sent.medicationCodeableConcept or sent.medicationReference:
-        data["medicationCodeableConcept"] = {"text": "named elsewhere"}
-    elif resource_type not in ("MedicationRequest", "MedicationStatement"):
-        data["code"] = {"text": "named elsewhere"}
-    return _build(_CLASSES[resource_type], data)
+def check_record(sent: wire.Record) -> None:
+    """Raise NotReadable unless any other resource is valid."""
+    kind = sent.resourceType or ""
+    who = sent.patient if kind == "AllergyIntolerance" else sent.subject
+    drug = sent.medicationCodeableConcept is not None or sent.medicationReference is not None
+    _record(kind, sent.status, sent.intent, who is not None, drug)
+    for element in ("authoredOn", "performedDateTime", "recordedDate"):
+        text: str | None = getattr(sent, element)
+        if text is not None and parse_date(text) is None:
+            raise NotReadable(element)
 
 
-def patient_model(sent: wire.Patient) -> Patient:
-    """The model of the Patient."""
-    model = _patient(sent.gender, sent.deceasedBoolean)
+def check_person(sent: wire.Patient) -> None:
+    """Raise NotReadable unless the Patient is valid."""
+    _patient(sent.gender, sent.deceasedBoolean)
     for element in ("birthDate", "deceasedDateTime"):
         text: str | None = getattr(sent, element)
         if text is not None and parse_date(text) is None:
             raise NotReadable(element)
-    return model.model_copy(
-        update={"birthDate": sent.birthDate, "deceasedDateTime": sent.deceasedDateTime}
-    )
+
+
+@lru_cache(maxsize=1024)
+def _record(
+    kind: str, status: str | None, intent: str | None, has_subject: bool, has_drug: bool
+) -> None:
+    data: dict[str, Any] = {"status": status, "intent": intent}
+    if has_subject:
+        data["patient" if kind == "AllergyIntolerance" else "subject"] = _SUBJECT
+    if has_drug:
+        data["medicationCodeableConcept"] = {"text": "named elsewhere"}
+    elif kind not in ("MedicationRequest", "MedicationStatement"):
+        data["code"] = {"text": "named elsewhere"}
+    _build(_CLASSES[kind], data)
 
 
 @lru_cache(maxsize=16)
-def _patient(gender: str | None, deceased: bool | None) -> Patient:
-    model: Patient = _build(Patient, {"gender": gender, "deceasedBoolean": deceased})
-    return model
+def _patient(gender: str | None, deceased: bool | None) -> None:
+    _build(Patient, {"gender": gender, "deceasedBoolean": deceased})
 
 
 def _first_code(status: wire.CodeableConcept | None) -> Code | None:
@@ -135,38 +123,27 @@ def _first_code(status: wire.CodeableConcept | None) -> Code | None:
 
 
 @lru_cache(maxsize=1024)
-def _observation(status: str | None, system: str | None, code: str | None) -> Observation:
-    """
-    An Observation with what is the same in every chart: its status and its code.
-
-    Building it anew for each value would cost three times as much; a copy takes the elements
-    that differ, each validated by its own type.
-    """
-    data = {"status": status, "code": _concept(system, code)}
-    model: Observation = _build(Observation, data)
-    return model
+def _observation(status: str | None, system: str | None, code: str | None) -> None:
+    _build(Observation, {"status": status, "code": _concept(system, code)})
 
 
 @lru_cache(maxsize=1024)
-def _quantity(unit: str | None, system: str | None, code: str | None) -> Quantity:
+def _quantity(unit: str | None, system: str | None, code: str | None) -> None:
     """A Quantity without its value; only units that convert come here."""
-    data = {"unit": unit, "system": system, "code": code}
     try:
-        model: Quantity = _build(Quantity, data)
+        _build(Quantity, {"unit": unit, "system": system, "code": code})
     except NotReadable:
         raise NotReadable("valueQuantity") from None
-    return model
 
 
 @lru_cache(maxsize=1024)
-def _condition(clinical: Code | None, verified: Code | None, coded: Code) -> Condition:
+def _condition(clinical: Code | None, verified: Code | None, coded: Code) -> None:
     data: dict[str, Any] = {"subject": _SUBJECT}
     data["code"] = _concept(*coded) if any(coded) else {"text": "named by its text"}
     for name, status in (("clinicalStatus", clinical), ("verificationStatus", verified)):
         if status is not None:
             data[name] = _concept(*status)
-    model: Condition = _build(Condition, data)
-    return model
+    _build(Condition, data)
 
 
 @lru_cache(maxsize=4096)
@@ -178,9 +155,9 @@ def _concept(system: str | None, code: str | None) -> CodeableConcept:
     )
 
 
-def _build(model: Any, data: dict[str, Any]) -> Any:
+def _build(model: Any, data: dict[str, Any]) -> None:
     try:
-        return model.model_validate({k: v for k, v in data.items() if v is not None})
+        model.model_validate({k: v for k, v in data.items() if v is not None})
     except ValidationError as error:
         where = error.errors(include_input=False, include_url=False)[0]["loc"]
         raise NotReadable(str(where[0]) if where else "resource") from None

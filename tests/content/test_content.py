@@ -92,7 +92,7 @@ DAMAGE = [
     ("acts/request-lipids.json", lambda d: d.update(label="${no}"), "${no}"),
     ("acts/request-lipids.json", lambda d: d["codes"].pop(), "must stand here and in the"),
     ("acts/request-lipids.json", lambda d: d.update(type="upsert"), "upsert"),
-    ("acts/remove-order.json", lambda d: d.update(resource={"a": 1}), "resource"),
+    ("acts/remove-order.json", lambda d: d.update(resource={"a": 1}), "does not allow"),
     ("recommendations/screen-for-lam.json", lambda d: d["criteria"].append("${no}"), "${no}"),
     ("value_sets/estrogen.json", lambda d: d.update(title="x" * 33), "at most 32"),
     ("quantities.json", lambda d: d["quantities"][0].pop("unit"), "unit"),

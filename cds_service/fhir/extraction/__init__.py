@@ -191,7 +191,8 @@ def _grouped(found: Iterable[wire.Observation], index: _Index) -> dict[str, list
                 continue
             name = observed.get((coding.system, coding.code))
             if name is not None and sent.resourceType == "Observation" and counts(sent):
-                groups.setdefault(name, []).append(Coded(sent, coding, time_of(sent)))
+                when = sent.effectiveDateTime or time_of(sent)
+                groups.setdefault(name, []).append(Coded(sent, coding, when))
                 break
     return groups
 

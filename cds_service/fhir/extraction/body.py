@@ -106,7 +106,7 @@ def _parts(coded: Coded) -> Iterator[Coded]:
         codings = part.code.coding if part.code else ()
         if part.valueQuantity is not None and any(c.code == "33728-7" for c in codings):
             copy = msgspec.structs.replace(sent, valueQuantity=part.valueQuantity)
-            yield coded._replace(observation=copy)
+            yield msgspec.structs.replace(coded, observation=copy)
 
 
 def size_in(text: str) -> Decimal | None:

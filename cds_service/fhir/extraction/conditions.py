@@ -12,7 +12,7 @@ from cds_service.fhir import wire
 from cds_service.fhir.dates import parse_date, parse_span
 from cds_service.fhir.extraction.body import size_in
 from cds_service.fhir.extraction.reading import Reader, reference_of
-from cds_service.fhir.models import NotReadable, condition_model
+from cds_service.fhir.models import NotReadable, check_condition
 from cds_service.fhir.vocabulary import texts_of
 
 _ACTIVE = frozenset({"active", "recurrence", "relapse"})
@@ -84,7 +84,7 @@ def _read(condition: wire.Condition, concept: Concept, reader: Reader) -> Iterat
         return
     coding = condition.code.coding[0] if condition.code and condition.code.coding else None
     try:
-        condition_model(condition, coding, on)
+        check_condition(condition, coding, on)
     except NotReadable as error:
         reader.gap(fact, reference, "malformed", on=on, shown=error.element)
         return

@@ -9,7 +9,7 @@ from cds_service.errors import CallError
 from cds_service.fhir import wire
 from cds_service.fhir.dates import parse_date
 from cds_service.fhir.extraction.reading import Reader
-from cds_service.fhir.models import NotReadable, patient_model
+from cds_service.fhir.models import NotReadable, check_person
 from cds_service.fhir.prefetch import Answer
 
 _BIRTH_SEX = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-birthsex"
@@ -19,7 +19,7 @@ def read_patient(answer: Answer, reader: Reader) -> dict[str, Any]:
     """Birth, sex and death; what is missing or cannot be read is a gap."""
     sent: wire.Patient = answer.resources[0]
     try:
-        patient_model(sent)
+        check_person(sent)
     except NotReadable as error:
         reader.gap("birth", "Patient", "malformed", shown=error.element)
     birth = parse_date(sent.birthDate) if sent.birthDate else None

@@ -14,7 +14,7 @@ from cds_service.fhir.extraction.reading import (
     newest_first,
     reference_of,
 )
-from cds_service.fhir.models import NotReadable, observation_model
+from cds_service.fhir.models import NotReadable, check_observation
 
 Groups = Mapping[str, Observations]
 
@@ -57,7 +57,7 @@ def _is_usable(coded: Coded, fact: str, reader: Reader) -> bool:
         reader.gap(fact, reference, "other-patient")
         return False
     try:
-        observation_model(coded.observation, coded.coding, coded.when)
+        check_observation(coded.observation, coded.coding)
     except NotReadable as error:
         reader.gap(fact, reference, "malformed", shown=error.element)
         return False
