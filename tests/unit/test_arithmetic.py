@@ -140,6 +140,29 @@ def test_gli_global_2022_regression(
     assert expected.z_score(measured) == pytest.approx(z, abs=5e-5)
 
 
+@pytest.mark.parametrize(
+    ("sex", "age", "height", "predicted", "limit", "measured", "z"),
+    [
+        (Sex.FEMALE, 18, 158, 0.900222, 0.789350, 0.70, -2.5778),
+        (Sex.FEMALE, 35, 170, 0.836418, 0.728592, 0.55, -3.4296),
+        (Sex.FEMALE, 42.3, 165, 0.822987, 0.713074, 0.68, -2.0542),
+        (Sex.FEMALE, 50, 155, 0.818849, 0.703836, 0.62, -2.5809),
+        (Sex.FEMALE, 65, 158, 0.797636, 0.672070, 0.66, -1.7812),
+        (Sex.FEMALE, 80, 150, 0.790008, 0.651785, 0.61, -2.0628),
+        (Sex.MALE, 30, 180, 0.832057, 0.727610, 0.75, -1.3235),
+        (Sex.MALE, 70, 168, 0.776116, 0.642609, 0.65, -1.5652),
+    ],
+)
+def test_gli_global_2022_regression_of_the_ratio(
+    content, sex, age, height, predicted, limit, measured, z
+):
+    """Values of pyspiro 1.0.0, whose lower limit takes the quantile rounded to 1.645."""
+    expected = reference_value(content.reference_tables["fev1-fvc"], sex, age, height)
+    assert expected.predicted == pytest.approx(predicted, abs=1e-6)
+    assert expected.lower_limit == pytest.approx(limit, abs=2e-5)
+    assert expected.z_score(measured) == pytest.approx(z, abs=5e-5)
+
+
 def test_splines_are_interpolated_between_quarter_years(content):
     table = content.reference_tables["fev1"]
     low, mid, high = (
