@@ -33,6 +33,7 @@ _CODES = {
 _COUNTED = frozenset({"tablet", "tablets", "tablet(s)", "tab", "tabs", "tbl"})
 _REMARKS = frozenset({"dose-as-text", "dose-missing"})
 _MOST_LINES = 50  # nobody writes more; a list without end would only take time
+_MOST_MG = 10**9  # a tonne a day is no dose, but a slip in the number or its unit
 
 
 class _Unclear(Exception):
@@ -62,8 +63,10 @@ def read_dose(
     `product` tells the strength of a tablet, `surface` the body surface area for doses per m2.
     """
     try:
-        sent = dosage_of(record)[:_MOST_LINES]
+        sent = dosage_of(record)
     except msgspec.ValidationError:
+        return UnclearDose("dose-unreadable")
+    if len(sent) > _MOST_LINES:
         return UnclearDose("dose-unreadable")
     read = [_read_line(line, product, reader) for line in sent]
     lines = [line for line in read if isinstance(line, DoseLine)]
@@ -72,7 +75,8 @@ def read_dose(
         return UnclearDose(unclear[0] if unclear else "dose-missing")
     if surface is None and len({line.per_m2 for line in lines}) > 1:
         return UnclearDose("dose-surface-missing")
-    return _with_doubt(daily_dose(lines, surface), unclear)
+    dose = daily_dose(lines, surface)
+    return _with_doubt(dose, unclear) if dose.high <= _MOST_MG else UnclearDose("dose-unreadable")
 
 
 def _with_doubt(dose: DailyDose, unclear: list[str]) -> DailyDose:
@@ -123,15 +127,22 @@ def _dose(
     """The lowest and highest dose at a time, in mg or mg/m2, and which of the two."""
     if dose.doseQuantity is not None:
         amount, per_m2 = _amount(dose.doseQuantity, product, reader)
-        return amount, amount, per_m2
+        return *_span(amount, amount), per_m2
     if dose.doseRange is None or dose.doseRange.high is None:
         raise _Unclear("dose-unreadable")
     high, per_m2 = _amount(dose.doseRange.high, product, reader)
     lowest = dose.doseRange.low
     low, same = _amount(lowest, product, reader) if lowest else (Fraction(0), per_m2)
-    if same is not per_m2 or low > high:
+    if same is not per_m2:
         raise _Unclear("dose-unreadable")
-    return low, high, per_m2
+    return *_span(low, high), per_m2
+
+
+def _span(low: Fraction, high: Fraction) -> tuple[Fraction, Fraction]:
+    """From the lowest to the highest dose; nothing at all is no dose."""
+    if high <= 0 or low > high:
+        raise _Unclear("dose-unreadable")
+    return low, high
 
 
 def _amount(sent: wire.Quantity, product: Product | None, reader: Reader) -> tuple[Fraction, bool]:
@@ -188,7 +199,7 @@ def _by_repeat(timing: wire.Timing | None) -> tuple[Fraction, Fraction] | None:
     events = max(len(repeat.when), len(repeat.timeOfDay))
     if repeat.frequency is None and not events and repeat.period is None:
         return None
-    times = max(repeat.frequency or 1, events)
+    times = max(1 if repeat.frequency is None else repeat.frequency, events)
     most = max(times, repeat.frequencyMax or 0)
     period = _exact(repeat.period) if repeat.period is not None else Fraction(1)
     longest = max(period, _exact(repeat.periodMax)) if repeat.periodMax else period
