@@ -36,9 +36,9 @@ manual: .venv/dev.done
 lock:
 	$(PYTHON) -m venv .venv/lock
 	.venv/lock/bin/pip install --quiet uv
-	.venv/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	.venv/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --generate-hashes \
 	  --no-emit-index-url --no-header setup.cfg --output-file requirements/run.txt
-	.venv/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	.venv/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --generate-hashes \
 	  --no-emit-index-url --no-header --extra dev setup.cfg --output-file requirements/dev.txt
 
 .venv/run.done: requirements/run.txt setup.cfg
