@@ -13,6 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: run test lint bench golden manual lock clean
 
 run: .venv/run.done
+	CDS_CLIENT_AUTH=$${CDS_CLIENT_AUTH-off} \
 	CDS_ALLOWED_ORIGINS=$${CDS_ALLOWED_ORIGINS-https://sandbox.cds-hooks.org} $(BIN)/cds-service serve
 
 test: .venv/dev.done

@@ -4,26 +4,38 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import date
 from typing import Any
 from uuid import uuid4
 
-from flask import Flask
+from flask import Blueprint, Flask
+from sqlalchemy.exc import ArgumentError
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from cds_service.content.load import load_content
 from cds_service.content.model import Content
 from cds_service.content.root import cards_root
-from cds_service.errors import SettingError
+from cds_service.environment import check_trust, load_settings, shared_metrics
+from cds_service.errors import SettingError, Unavailable
+from cds_service.feedback.comments import CommentBox
+from cds_service.feedback.recorder import Recorder
+from cds_service.feedback.store import Store
 from cds_service.hooks.cards import NOTICES
 from cds_service.hooks.catalogue import Service, services
 from cds_service.hooks.profiles import PROFILES
 from cds_service.pipeline import Pipeline
 from cds_service.recommendations import SAYS
-from cds_service.settings import Settings, load_settings, split
-from cds_service.web import errors, logs, routes
+from cds_service.settings import Settings, split
+from cds_service.trust.egress import Egress
+from cds_service.web import errors, feedback, health, logs, reports, routes, traces
+from cds_service.web.audit import Audit
+from cds_service.web.guard import Guard
+from cds_service.web.logs import Observer
+from cds_service.web.metrics import Metrics
 from cds_service.web.pages import demo
+from cds_service.web.parts import Parts
 
 log = logging.getLogger(__name__)
 
@@ -41,27 +53,86 @@ def create_app(
     Raises SettingError or ContentError.
     """
     settings = settings or load_settings()
+    check_trust(settings)
     content = load_clinical_content()
-    pipeline = Pipeline(
-        content,
-        icon=f"{settings.base_url}/icon.png",
-        max_cards=settings.max_cards,
-        profile=PROFILES[settings.client_profile],
-        today=today,
-        new_uuid=new_uuid,
+    egress, metrics = Egress(), Metrics()
+    store = open_store(settings)
+    parts = Parts(
+        settings=settings,
+        pipeline=Pipeline(
+            content,
+            icon=f"{settings.base_url}/icon.png",
+            max_cards=settings.max_cards,
+            profile=PROFILES[settings.client_profile],
+            egress=egress,
+            deadline=settings.deadline_ms / 1000,
+            today=today,
+            new_uuid=new_uuid,
+        ),
+        offered=_offered(content, settings),
+        guard=Guard(settings, egress),
+        store=store,
+        recorder=Recorder(store, settings.retention_days, metrics.lost),
+        metrics=metrics,
     )
     app = Flask("cds_service", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    offered = _offered(content, settings)
-    app.register_blueprint(routes.blueprint(pipeline, offered, settings))
-    if settings.demo_is_on:
-        app.register_blueprint(demo.blueprint(pipeline, offered))
-    logs.register(app)
-    errors.register(app)
+    for pages in _blueprints(parts):
+        app.register_blueprint(pages)
+    logs.register(app, _observers(parts))
+    errors.register(app, metrics)
     routes.allow_origins(app, settings.origins)
     _mount(app, settings.path_prefix)
     _tell_what_awaits_review(content)
     return app
+
+
+def open_store(settings: Settings) -> Store:
+    """Where feedback is kept. Raises SettingError for an address that is none."""
+    try:
+        return Store(
+            settings.database_url.get_secret_value(), CommentBox(settings.keys_for_comments)
+        )
+    except (ArgumentError, KeyError, ImportError):
+        raise SettingError(
+            "CDS_DATABASE_URL: expected sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST"
+            "/NAME"
+        ) from None
+
+
+def _blueprints(parts: Parts) -> Iterator[Blueprint]:
+    yield routes.blueprint(parts)
+    yield feedback.blueprint(parts)
+    yield health.blueprint(parts)
+    yield reports.blueprint(parts, shared_metrics())
+    if parts.settings.demo_is_on:
+        yield demo.blueprint(parts.pipeline, parts.offered)
+
+
+def _observers(parts: Parts) -> list[Observer]:
+    """Who is told of each call that is answered."""
+    audit = Audit(parts.settings.audit_file, parts.pipeline.content.version)
+    traced = traces.observer(parts.settings.traces)
+    observers: list[Observer] = [logs.write_line, audit.observe, parts.metrics.observe]
+    return [*observers, traced] if traced else observers
+
+
+def check_start(settings: Settings) -> None:
+    """
+    Try what every worker will need, and bring the tables up to date.
+
+    A database that is down does not stop the start: cards matter more than feedback.
+    Raises SettingError or ContentError.
+    """
+    content = load_clinical_content()
+    _offered(content, settings)
+    Guard(settings, Egress())
+    Audit(settings.audit_file, content.version)
+    traces.check(settings.traces)
+    store = open_store(settings)
+    with suppress(Unavailable):
+        store.check()
+    store.close()
 
 
 def load_clinical_content() -> Content:

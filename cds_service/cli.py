@@ -1,10 +1,10 @@
-"""The command line: `cds-service serve | evaluate | check-content | manual | health`."""
+"""The command line: `cds-service serve`, `evaluate`, `check-content`, `manual`, and so on."""
 
 from __future__ import annotations
 
 import re
 import sys
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import NoReturn
 
@@ -12,13 +12,14 @@ import click
 import requests
 
 from cds_service import __version__
-from cds_service.app import load_clinical_content
+from cds_service.app import check_start, load_clinical_content, open_store
 from cds_service.domain.outcomes import NotIndicated, Outcome, Recommended
-from cds_service.errors import CallError, ContentError, SettingError
+from cds_service.environment import load_settings, read_settings
+from cds_service.errors import CallError, ContentError, SettingError, Unavailable
+from cds_service.feedback import report
 from cds_service.hooks.catalogue import Service, services
 from cds_service.manual import Manual
 from cds_service.pipeline import Answer, Pipeline
-from cds_service.settings import load_settings
 from cds_service.web import logs
 
 EXIT_REFUSED = 1  # the call cannot be judged, or content or settings are wrong
@@ -37,12 +38,12 @@ def serve() -> None:
 
     try:
         settings = load_settings()
-        load_clinical_content()  # here, so that one clear line ends the start, not a worker's
+        logs.configure(settings.log_level)
+        check_start(settings)  # here, so that one clear line ends the start, not a worker's
     except SettingError as error:
         _fail(f"setting {error}")
     except ContentError as error:
         _fail("\n".join(error.faults))
-    logs.configure(settings.log_level)
     run(settings)
 
 
@@ -94,13 +95,36 @@ def manual() -> None:
 @click.option("--url", help="Base URL; by default that of the settings.")
 def health(url: str | None) -> None:
     """Ask a running service whether it stands; exit code 1 if not."""
-    address = (url or load_settings().base_url).rstrip("/") + "/health"
+    address = (url or read_settings().base_url).rstrip("/") + "/health"
     try:
         answer = requests.get(address, timeout=5)
         answer.raise_for_status()
     except requests.RequestException as error:
         _fail(f"{address}: {type(error).__name__}")
     click.echo(answer.json()["status"])
+
+
+@main.group()
+def feedback() -> None:
+    """What became of the cards."""
+
+
+@feedback.command("report")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="First day; default: 90 days ago.")
+@click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table",
+              show_default=True, help="How to print it.")  # fmt: skip
+def feedback_report(since: datetime | None, form: str) -> None:
+    """Per recommendation and content version: shown, accepted, overridden, with the reasons."""
+    writers = {"table": report.as_table, "csv": report.as_csv, "json": report.as_json}
+    try:
+        store = open_store(read_settings())
+        start = since or datetime.now(UTC).replace(tzinfo=None) - timedelta(days=90)
+        rows = report.report(store, start)
+    except SettingError as error:
+        _fail(f"setting {error}")
+    except Unavailable:
+        _fail("the database of CDS_DATABASE_URL cannot be reached")
+    click.echo(writers[form](rows), nl=False)
 
 
 def _service_for(pipeline: Pipeline, body: bytes) -> Service:

@@ -28,6 +28,43 @@ class UnknownUnit(CdsServiceError):
     """A unit is no UCUM unit, or does not measure the quantity in question."""
 
 
+class Untrusted(CdsServiceError):
+    """
+    A caller that has not shown who it is.
+
+    `reason` is a short word for the log; the caller learns nothing of it.
+    """
+
+    def __init__(self, reason: str, issuer: str | None = None) -> None:
+        """Keep the reason, and the name of the issuer if it is one that we know."""
+        super().__init__(reason)
+        self.reason = reason
+        self.issuer = issuer
+
+
+class Unavailable(CdsServiceError):
+    """A part that the answer needs cannot be reached just now; `part` names it."""
+
+    def __init__(self, part: str) -> None:
+        """Name the part."""
+        super().__init__(part)
+        self.part = part
+
+
+class FetchError(CdsServiceError):
+    """
+    A document that could not be fetched.
+
+    `kind` is one word of a fixed list, such as *timeout*: it says enough to act upon and nothing
+    of what was sent.
+    """
+
+    def __init__(self, kind: str) -> None:
+        """Keep the kind."""
+        super().__init__(kind)
+        self.kind = kind
+
+
 class CallError(CdsServiceError):
     """
     A hook call that cannot be answered with cards.

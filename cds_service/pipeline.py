@@ -3,51 +3,46 @@
 from __future__ import annotations
 
 import logging
+import time
 import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from uuid import uuid4
 
+from cds_service.composition import Composer, Judgement
 from cds_service.content.model import Content
 from cds_service.domain.outcomes import NotIndicated, Outcome, Recommended, Rule, Undetermined
 from cds_service.domain.population import SETTLED
 from cds_service.domain.snapshot import DataGap, Moment, PatientSnapshot
 from cds_service.domain.thresholds import Thresholds
-from cds_service.errors import CallError, ContentError
+from cds_service.errors import CallError
+from cds_service.fhir.client import Server
+from cds_service.fhir.completion import Completed, Completer, Source
 from cds_service.fhir.extraction import ANY_FACT, Extractor
 from cds_service.fhir.extraction.coverage import facts_of
 from cds_service.fhir.extraction.drafts import NO_DRAFTS, Drafts, read_drafts
 from cds_service.fhir.extraction.person import check_patient
-from cds_service.fhir.prefetch import Prefetch, is_sound, read_answers
-from cds_service.hooks.cards import (
-    FURTHER,
-    NOT_MADE,
-    Card,
-    CardWriter,
-    in_order_of_urgency,
-)
+from cds_service.fhir.prefetch import Prefetch, check_required, is_sound, read_answers
+from cds_service.hooks.cards import Card, CardWriter
 from cds_service.hooks.catalogue import Service
-from cds_service.hooks.profiles import DEFAULT, Profile
+from cds_service.hooks.profiles import DEFAULT, PROFILES, Profile
 from cds_service.hooks.request import HookRequest, RequestReader
 from cds_service.hooks.suggestions import Called
-from cds_service.recommendations import (
-    EVERY_RULE,
-    RULES,
-    review_unreadable_data,
-    why_no_rule_applies,
-)
+from cds_service.recommendations import RULES, review_unreadable_data, why_no_rule_applies
+from cds_service.trust.egress import Egress, Fetched, Wanted
+from cds_service.trust.model import NOBODY, Caller, FhirServer
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """What one rule answered; `outcome` is None when the rule failed."""
+class Call:
+    """Who calls, and when the call arrived, in seconds of `time.monotonic()`."""
 
-    card: str
-    outcome: Outcome | None
+    caller: Caller = NOBODY
+    arrived: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +54,9 @@ class Answer:
     judgements: tuple[Judgement, ...]
     cards: tuple[Card, ...]
     dangling: int = 0  # selections that point to no order
+    read: tuple[str, ...] = ()  # prefetch keys that were asked of the FHIR server
+    waited_ms: float = 0.0  # for that server
+    problems: Mapping[str, str] = field(default_factory=dict)  # and those that did not come
 
 
 class Pipeline:
@@ -71,39 +69,61 @@ class Pipeline:
         icon: str,
         max_cards: int,
         profile: Profile = DEFAULT,
+        egress: Egress | None = None,
+        deadline: float = 0.45,
         today: Callable[[], date] = date.today,
         new_uuid: Callable[[], str] = lambda: str(uuid4()),
     ) -> None:
-        """Prepare everything that does not depend on the patient."""
+        """
+        Prepare everything that does not depend on the patient.
+
+        Without `egress` no FHIR server is read. `deadline` is in seconds from the arrival of a
+        call.
+        """
         self.content = content
-        self.writer = CardWriter(content, icon, new_uuid, profile)
+        self._composers = {
+            name: Composer(CardWriter(content, icon, new_uuid, known), max_cards)
+            for name, known in PROFILES.items()
+        }
+        self.writer = self._composers[profile.name].writer
         self.today = today
+        self._profile, self._egress, self._deadline = profile, egress, deadline
         self._reader: RequestReader[Prefetch] = RequestReader(Prefetch, is_sound)
+        self._completer = Completer()
         self._extractor = Extractor(content)
-        self._max_cards = max_cards
         self._asked: dict[str, frozenset[str]] = {}
 
-    def answer(self, service: Service, body: bytes, as_of: date | None = None) -> Answer:
+    def answer(
+        self, service: Service, body: bytes, as_of: date | None = None, call: Call | None = None
+    ) -> Answer:
         """
         Answer one call; `as_of` overrides the day of the call.
 
         Raises CallError for a call that cannot be judged.
         """
+        call = call or Call()
         request = self._reader.read(body, service.hook)
         day = as_of or self.today()
         thresholds = self.content.thresholds_on(day)
-        answers = read_answers(request.prefetch, service.required)
-        check_patient(answers["patient"], request.patient_id)
         drafts = _drafts(request)
+        started = time.monotonic()
+        known = self._completed(service, request, drafts, call)
+        waited = round((time.monotonic() - started) * 1000, 2)
+        check_required(known.answers, service.required, known.problems)
+        check_patient(known.answers["patient"], request.patient_id)
         patient = self._extractor.extract(
-            answers, request.patient_id, thresholds, day, drafts, Moment(service.hook)
+            known.answers, request.patient_id, thresholds, day, drafts, Moment(service.hook)
         )
         judgements = self._judge(patient, thresholds, day)
         cards: list[Card] = []
         if request.user_is_clinician:
-            call = Called(request.patient_id, drafts.raw, self._asked_by(service))
-            cards = self._cards(judgements, patient, thresholds, call)
-        return Answer(request, patient, judgements, tuple(cards), drafts.dangling)
+            called = Called(request.patient_id, drafts.raw, self._asked_by(service))
+            composer = self._composer_for(call.caller)
+            cards = composer.cards(judgements, patient, thresholds, called)
+        return Answer(
+            request, patient, judgements, tuple(cards), drafts.dangling, known.read, waited,
+            known.problems,
+        )  # fmt: skip
 
     def _judge(
         self, patient: PatientSnapshot, thresholds: Thresholds, day: date
@@ -123,42 +143,36 @@ class Pipeline:
             judgements.append(Judgement(review_unreadable_data.CARD, last))
         return tuple(judgements)
 
-    def _cards(
-        self,
-        judgements: tuple[Judgement, ...],
-        patient: PatientSnapshot,
-        thresholds: Thresholds,
-        call: Called,
-    ) -> list[Card]:
-        written, failed = self._written(judgements, patient, thresholds, call)
-        cards = in_order_of_urgency(written)
-        if failed:
-            notice = {"titles": ", ".join(failed)}
-            cards.append(self.writer.write_notice(NOT_MADE, notice, thresholds))
-        return self._capped(cards, thresholds)
+    def _completed(
+        self, service: Service, request: HookRequest[Prefetch], drafts: Drafts, call: Call
+    ) -> Completed:
+        """What was sent, and what the FHIR server adds to it, if this caller may name it."""
+        answers = read_answers(request.prefetch)
+        server = call.caller.server_at(request.fhir_server)
+        if server is None or request.token is None or self._egress is None:
+            return Completed(answers)
+        source = self._source(server, request.token, call)
+        ordered = [d.record for d in (*drafts.judged, *drafts.background) if d.record is not None]
+        return self._completer.complete(
+            answers, service.prefetch, service.required, request.patient_id, source, ordered
+        )
 
-    def _written(
-        self,
-        judgements: tuple[Judgement, ...],
-        patient: PatientSnapshot,
-        thresholds: Thresholds,
-        call: Called,
-    ) -> tuple[list[Card], list[str]]:
-        """The cards, and the titles of those that could not be judged or written."""
-        cards: list[Card] = []
-        failed: list[str] = []
-        for judged in judgements:
-            outcome = judged.outcome
-            if isinstance(outcome, Recommended):
-                try:
-                    reads = _READS[judged.card]
-                    cards.append(self.writer.write(outcome, thresholds, patient, reads, call))
-                except ContentError:
-                    log.error("card not written", extra={"fields": {"rule": judged.card}})
-                    failed.append(self.writer.title_of(judged.card))
-            elif outcome is None:
-                failed.append(self.writer.title_of(judged.card))
-        return cards, failed
+    def _source(self, server: FhirServer, token: str, call: Call) -> Source:
+        egress = self._egress
+
+        def fetch(url: str, headers: Mapping[str, str], form: str | None, until: float) -> Fetched:
+            assert egress is not None
+            return egress.fetch(Wanted(url, headers, form, server.private), until)
+
+        until = call.arrived + self._deadline
+        return Source(
+            Server(server.url, token, server.holds, fetch), until, server.post, server.version
+        )
+
+    def _composer_for(self, caller: Caller) -> Composer:
+        """By the profile of the issuer, or else that of the settings."""
+        profile = caller.issuer.client_profile if caller.issuer else None
+        return self._composers[profile or self._profile.name]
 
     def _asked_by(self, service: Service) -> frozenset[str]:
         known = self._asked.get(service.id)
@@ -166,25 +180,11 @@ class Pipeline:
             known = self._asked[service.id] = facts_of(service.prefetch)
         return known
 
-    def _capped(self, cards: list[Card], thresholds: Thresholds) -> list[Card]:
-        """No more than the maximum; the last card then names what is left out."""
-        if len(cards) <= self._max_cards:
-            return cards
-        shown, rest = cards[: self._max_cards - 1], cards[self._max_cards - 1 :]
-        titles = "; ".join(card["source"]["topic"]["display"] for card in rest)
-        fills = {"count": str(len(rest)), "titles": titles}
-        return [*shown, self.writer.write_notice(FURTHER, fills, thresholds)]
-
 
 def _drafts(request: HookRequest[Prefetch]) -> Drafts:
     if request.draft_orders is None:
         return NO_DRAFTS
     return read_drafts(request.draft_orders, request.selections)
-
-
-_READS = {rule.CARD: rule.READS for rule in EVERY_RULE} | {
-    review_unreadable_data.CARD: frozenset[str]()
-}
 
 
 def _judge_one(

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from granian import Granian
 from granian.constants import Interfaces
+from granian.server.common import AbstractServer
 
+from cds_service.environment import share_metrics_in
 from cds_service.settings import Settings
 
 
@@ -17,6 +21,12 @@ def serve(settings: Settings) -> None:
     A few blocking threads per process: judging is pure computation and gains nothing by them, but
     with a single one a client that stalls in the middle of its body would stall every other.
     """
+    with TemporaryDirectory(prefix="cds-service-metrics-") as folder:
+        share_metrics_in(folder)
+        _server(settings).serve()
+
+
+def _server(settings: Settings) -> AbstractServer[Any]:
     server = Granian(
         "cds_service.app:serve_app",
         factory=True,
@@ -32,4 +42,4 @@ def serve(settings: Settings) -> None:
     )
     print(f"Serving on {settings.base_url}/ (discovery: {settings.base_url}/cds-services)",
           file=sys.stderr, flush=True)  # fmt: skip
-    server.serve()
+    return server

@@ -1,21 +1,20 @@
-"""The one reader of environment variables: every setting, its default and what it is for."""
+"""Every setting, its default and what it is for."""
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-from os import environ
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from cryptography.fernet import Fernet
+from limits import parse as parse_rate
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from cds_service.errors import SettingError
 from cds_service.hooks.profiles import DEFAULT, PROFILES
 
 PREFIX = "CDS_"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _PROFILE_NAMES = " or ".join(f"`{name}`" for name in PROFILES)
-_SIMILAR = 0.85  # a misspelt setting; names given by an orchestrator differ far more
 
 
 class Settings(BaseSettings):
@@ -31,9 +30,66 @@ class Settings(BaseSettings):
         "route. Default: `http://HOST:PORT`.",
     )
     client_auth: str = Field(
+        "required",
+        description="Whether callers must show a signed JWT: `required`; `optional`, which checks "
+        "those that are shown; or `off`.",
+    )
+    allow_unauthenticated: bool = Field(
+        False,
+        description="Must be `true` for `CDS_CLIENT_AUTH` other than `required` where the service "
+        "is reached from other machines: said twice, since anybody may then ask.",
+    )
+    trust_file: Path | None = Field(
+        None,
+        description="JSON file of who may call, with which keys, and which FHIR servers are read "
+        "for whom (`docs/onboarding-an-ehr.md`). Needed unless `CDS_CLIENT_AUTH` is `off`.",
+    )
+    redis_url: SecretStr | None = Field(
+        None,
+        description="Redis in which workers and machines share used tokens and rate limits, such "
+        "as `redis://:password@host:6379/0`. Default: each process on its own.",
+    )
+    rate_limit: str = Field(
+        "1200 per minute",
+        description="Most calls of one issuer or tenant, in the words of the `limits` library; "
+        "more get 429.",
+    )
+    deadline_ms: int = Field(
+        450,
+        ge=50,
+        le=10_000,
+        description="Time in milliseconds from the arrival of a call until it stops waiting for "
+        "the FHIR server.",
+    )
+    database_url: SecretStr = Field(
+        SecretStr("sqlite:///cds-service.db"),
+        description="Where feedback is kept: `sqlite:///PATH`, or "
+        "`postgresql+psycopg://USER:PASSWORD@HOST/NAME`.",
+    )
+    comment_keys: SecretStr | None = Field(
+        None,
+        description="Fernet keys, separated by commas, that encrypt the comments in feedback: the "
+        "first one encrypts, all of them decrypt. Without one, comments are kept as they come.",
+    )
+    retention_days: int = Field(
+        730,
+        ge=1,
+        description="Days after which feedback, and what was shown, are deleted.",
+    )
+    reports_password: SecretStr | None = Field(
+        None,
+        description="Password of `/reports/feedback` and `/metrics` (HTTP Basic, any user name). "
+        "Without one they are open on loopback and closed elsewhere.",
+    )
+    audit_file: Path | None = Field(
+        None,
+        description="File to which one line per call is appended. Default: the audit lines go to "
+        "the log.",
+    )
+    traces: str = Field(
         "off",
-        description="Whether callers must show a signed JWT: `off`. (`optional` and `required` "
-        "are not available yet and stop the start.)",
+        description="`otlp` sends traces where the `OTEL_` variables say (needs the `tracing` "
+        "extra); or `off`.",
     )
     services: str = Field(
         "all", description="Ids of the services to offer, separated by commas; `all`, or `none`."
@@ -76,10 +132,32 @@ class Settings(BaseSettings):
 
     @field_validator("client_auth")
     @classmethod
-    def _only_off_is_built(cls, value: str) -> str:
-        if value in ("optional", "required"):
-            raise ValueError(f"{value!r} is not available yet; use off, on a trusted network only")
-        return _one_of(value, ("off",))
+    def _auth_is_known(cls, value: str) -> str:
+        return _one_of(value, ("required", "optional", "off"))
+
+    @field_validator("traces")
+    @classmethod
+    def _traces_are_known(cls, value: str) -> str:
+        return _one_of(value, ("off", "otlp"))
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _is_rate(cls, value: str) -> str:
+        try:
+            parse_rate(value)
+        except ValueError:
+            raise ValueError("expected a rate such as 1200 per minute") from None
+        return value
+
+    @field_validator("comment_keys")
+    @classmethod
+    def _are_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        for key in split(value.get_secret_value()) if value else ():
+            try:
+                Fernet(key)
+            except ValueError:
+                raise ValueError("expected Fernet keys: 32 bytes in URL-safe base64") from None
+        return value
 
     @field_validator("client_profile")
     @classmethod
@@ -129,35 +207,19 @@ class Settings(BaseSettings):
         return split(self.allowed_origins)
 
     @property
+    def is_local(self) -> bool:
+        """Whether only this machine reaches the service, also through a proxy in front of it."""
+        return self.host in _LOOPBACK and urlsplit(self.base_url).hostname in _LOOPBACK
+
+    @property
     def demo_is_on(self) -> bool:
         """Whether the demonstration page is served."""
-        return self.demo == "on" or (self.demo == "auto" and self.host in _LOOPBACK)
+        return self.demo == "on" or (self.demo == "auto" and self.is_local)
 
-
-def load_settings() -> Settings:
-    """
-    Read the environment.
-
-    Raises SettingError with one line that names the variable and the remedy.
-    """
-    _refuse_misspelt()
-    try:
-        return Settings()
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        name = PREFIX + str(first["loc"][0]).upper()
-        message = first["msg"].removeprefix("Value error, ")
-        raise SettingError(f"{name}={first['input']!r}: {message}") from None
-
-
-def _refuse_misspelt() -> None:
-    """A misspelt setting would be ignored in silence."""
-    known = [PREFIX + name.upper() for name in Settings.model_fields]
-    for name in environ:
-        if name.startswith(PREFIX) and name not in known:
-            match = get_close_matches(name, known, n=1, cutoff=_SIMILAR)
-            if match:
-                raise SettingError(f"{name}: no such setting; did you mean {match[0]}?")
+    @property
+    def keys_for_comments(self) -> list[str]:
+        """The Fernet keys, the one that encrypts first."""
+        return split(self.comment_keys.get_secret_value()) if self.comment_keys else []
 
 
 def split(value: str) -> list[str]:

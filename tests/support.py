@@ -10,6 +10,7 @@ from datetime import date
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -22,12 +23,20 @@ AS_OF = date(2026, 11, 2)
 SERVICE = "/cds-services/lam-tsc-patient-view"
 ORDER_HOOKS = ("order-select", "order-sign")
 SANDBOX = "https://sandbox.cds-hooks.org"
+DATABASE = TemporaryDirectory(prefix="cds-service-tests-")
 LOINC = "http://loinc.org"
 
 
 def settings(**changed: Any) -> Settings:
     """Settings of a test, whatever the environment says."""
-    return Settings(**({"allowed_origins": SANDBOX, "log_level": "error"} | changed))
+    usual = {
+        "allowed_origins": SANDBOX,
+        "log_level": "error",
+        "client_auth": "off",
+        "allow_unauthenticated": True,
+        "database_url": f"sqlite:///{DATABASE.name}/cds-service.db",
+    }
+    return Settings(**(usual | changed))
 
 
 def counted_uuids() -> Callable[[], str]:

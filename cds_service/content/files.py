@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -48,6 +49,7 @@ class Files:
             name: self._read_reference_table(path) for name, path in REFERENCE_VALUES.items()
         }
         self.products = self._read_products()
+        self.version = _version(root)
 
     def _read_folder(self, folder: str, kind: str) -> Iterator[tuple[str, Document]]:
         for path in sorted((self.root / folder).glob("*.json")):
@@ -102,6 +104,16 @@ class Files:
     def fault(self, path: Path, text: str) -> None:
         """Note one fault: which file, where in it, and what is wrong."""
         self.faults.append(f"cards/{path.relative_to(self.root).as_posix()}: {text}")
+
+
+def _version(root: Path) -> str:
+    """A short digest of all that is read, by name and content."""
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*")):
+        if path.suffix in (".json", ".csv"):
+            digest.update(path.relative_to(root).as_posix().encode() + b"\0")
+            digest.update(path.read_bytes().replace(b"\r\n", b"\n") + b"\0")
+    return digest.hexdigest()[:12]
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -60,6 +60,7 @@ def _build(files: Files) -> Content:
         products={product.code: product for product in files.products},
         acts={name: _act(doc) for name, doc in folders["acts"].items()},
         reference_tables=files.reference_tables,
+        version=files.version,
     )
 
 

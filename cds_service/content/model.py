@@ -208,6 +208,7 @@ class Content:
     products: Mapping[str, Product]  # by RxNorm code
     acts: Mapping[str, Act]
     reference_tables: Mapping[str, ReferenceTable]  # "fev1" in L, "fev1-fvc" as a fraction
+    version: str  # changes with every change of a file, so that an answer can be traced to it
     _in_force: dict[date, Thresholds] = field(default_factory=dict, repr=False, compare=False)
 
     def thresholds_on(self, as_of: date) -> Thresholds:

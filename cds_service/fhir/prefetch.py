@@ -8,7 +8,7 @@ OperationOutcome, *asked, and it failed*.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -43,6 +43,7 @@ class Answer:
     state: State
     resources: tuple[Any, ...] = ()
     malformed: tuple[Malformed, ...] = ()
+    more: str | None = field(default=None, repr=False)  # where the next page is
 
 
 ABSENT = Answer(State.ABSENT)
@@ -100,27 +101,44 @@ _RAW_BUNDLE = msgspec.json.Decoder(wire.RawBundle)
 _ANYTHING = msgspec.json.Decoder()
 
 
-def read_answers(
-    prefetch: Prefetch | Mapping[str, msgspec.Raw], required: frozenset[str]
-) -> dict[str, Answer]:
+def read_answers(prefetch: Prefetch | Mapping[str, msgspec.Raw]) -> dict[str, Answer]:
     """
     What came for every key of the catalogue.
 
-    Raises CallError (412) that names the first required key without a usable answer.
+    Raises CallError (412) for a chart in a version of FHIR that is not read.
     """
     if isinstance(prefetch, Prefetch):
-        answers = {key: _decoded(key, getattr(prefetch, key)) for key in KEYS}
-    else:
-        answers = {key: _read(key, prefetch.get(key)) for key in KEYS}
+        return {key: _decoded(key, getattr(prefetch, key)) for key in KEYS}
+    return {key: read_answer(key, prefetch.get(key)) for key in KEYS}
+
+
+def check_required(
+    answers: Mapping[str, Answer], required: frozenset[str], problems: Mapping[str, str]
+) -> None:
+    """
+    Raise CallError (412) that names the first required key without a usable answer.
+
+    `problems` says what the FHIR server did about a key, in a word.
+    """
     for key in sorted(required):
         if answers[key].state in (State.FAILED, State.ABSENT):
+            problem = problems.get(key)
+            where = f"; FHIR server: {problem}" if problem else ""
             raise CallError(
                 412,
                 "required",
                 "Required data was not supplied and could not be read.",
-                f"prefetch key: {key}",
+                f"prefetch key: {key}{where}",
             )
-    return answers
+
+
+def joined(parts: Sequence[Answer], state: State) -> Answer:
+    """Several pages of one search as one answer."""
+    return Answer(
+        state,
+        tuple([resource for part in parts for resource in part.resources]),
+        tuple([bad for part in parts for bad in part.malformed]),
+    )
 
 
 def is_sound(prefetch: Prefetch) -> bool:
@@ -144,10 +162,16 @@ def _decoded(key: str, value: Any) -> Answer:
 
 def _bundle(bundle: wire.Bundle[Any]) -> Answer:
     found = [entry.resource for entry in bundle.entry]
-    return Answer(_state(bundle), _results(found))
+    more = next_link(bundle)
+    return Answer(_state(more), _results(found), more=more)
 
 
-def _read(key: str, raw: msgspec.Raw | None) -> Answer:
+def read_answer(key: str, raw: msgspec.Raw | bytes | None) -> Answer:
+    """
+    One value, whatever it is.
+
+    Raises CallError (412) for a chart in a version of FHIR that is not read.
+    """
     if raw is None:
         return ABSENT
     body = bytes(raw)
@@ -172,9 +196,13 @@ def _results(found: Sequence[Any]) -> tuple[Any, ...]:
     return tuple([r for r in found if r is not None and r.resourceType != "OperationOutcome"])
 
 
-def _state(bundle: wire.Bundle[Any] | wire.RawBundle) -> State:
-    is_page = any(link.relation == "next" for link in bundle.link)
-    return State.PARTIAL if is_page else State.ANSWERED
+def next_link(bundle: wire.RawBundle | wire.Bundle[Any]) -> str | None:
+    """Where the next page of a Bundle is; empty if it does not say where."""
+    return next((link.url or "" for link in bundle.link if link.relation == "next"), None)
+
+
+def _state(more: str | None) -> State:
+    return State.ANSWERED if more is None else State.PARTIAL
 
 
 def _single(key: str, resource_type: str | None, body: bytes) -> Answer:
@@ -199,7 +227,8 @@ def _untyped(key: str, body: bytes) -> Answer:
     for entry in bundle.entry:
         if bytes(entry.resource) not in (b"", b"null"):
             _sort(key, bytes(entry.resource), good, bad)
-    return Answer(_state(bundle), _results(good), tuple(bad))
+    more = next_link(bundle)
+    return Answer(_state(more), _results(good), tuple(bad), more)
 
 
 def _bare(key: str, resource_type: str | None, body: bytes) -> Answer:
@@ -221,8 +250,27 @@ def _malformed(key: str, body: bytes) -> Malformed:
     content = _ANYTHING.decode(body)
     if not isinstance(content, dict):
         return Malformed(key, _EXPECTED[key], ())
+    refuse_older_version(key, content)
     reference = f"{_EXPECTED[key]}/{content.get('id')}"
     return Malformed(key, reference, tuple(_salvaged_codings(content.get("code"))))
+
+
+def refuse_older_version(key: str, content: Mapping[str, Any]) -> None:
+    """
+    Raise CallError (412) for a Condition as DSTU2 and STU3 write it.
+
+    Its status is a bare word there, and the patient is named by `patient` in DSTU2.
+    """
+    if content.get("resourceType") == "Condition" and isinstance(
+        content.get("clinicalStatus") or content.get("verificationStatus"), str
+    ):
+        raise unread_version("DSTU2" if "patient" in content else "STU3", f"prefetch key: {key}")
+
+
+def unread_version(version: str, where: str) -> CallError:
+    """The refusal of a version of FHIR that is not read."""
+    text = f"The data are FHIR {version}; this service reads R4, R4B and R5."
+    return CallError(412, "not-supported", text, where)
 
 
 def _salvaged_codings(code: object) -> Iterator[wire.Coding]:

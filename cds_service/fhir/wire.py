@@ -51,6 +51,13 @@ class Reference(Wire):
     display: str | None = None
 
 
+class CodeableReference(Wire):
+    """A concept, or a reference to what holds it: the way of R5."""
+
+    concept: CodeableConcept | None = None
+    reference: Reference | None = None
+
+
 class Period(Wire):
     """A time span."""
 
@@ -214,6 +221,7 @@ class Record(Wire):
     patient: Subject | None = None
     medicationCodeableConcept: CodeableConcept | None = None
     medicationReference: Reference | None = None
+    medication: CodeableReference | None = None
     authoredOn: str | None = None
     dateAsserted: str | None = None
     recordedDate: str | None = None
@@ -263,6 +271,7 @@ class Link(Wire):
     """A link of a Bundle; `next` tells that this is not all."""
 
     relation: str | None = None
+    url: str | None = None
 
 
 class Bundle(Wire, Generic[R]):

@@ -12,7 +12,7 @@ class Profile:
     What a client understands of suggestions.
 
     `any_number` tells whether `selectionBehavior` may be *any*, `exclusive` whether it may be
-    *at-most-one*. `several_actions` lets one suggestion hold several actions. `marks_advised`
+    *at-most-one*; where it may not be *any*, one suggestion holds several actions. `marks_advised`
     sends `isRecommended`, `resource_id` names what is deleted by `resourceId`, as from 2.0 on.
     `feedback` sends what only feedback needs. `intent` is that of a new order.
     """
@@ -21,7 +21,6 @@ class Profile:
     intent: str
     any_number: bool = True
     exclusive: bool = True
-    several_actions: bool = False
     marks_advised: bool = True
     resource_id: bool = True
     feedback: bool = True
@@ -35,7 +34,6 @@ PROFILES: Mapping[str, Profile] = {
             "hl7-1.0",
             intent="proposal",
             any_number=False,
-            several_actions=True,
             marks_advised=False,
             resource_id=False,
             feedback=False,

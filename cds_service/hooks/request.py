@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
-from jsonschema import Draft202012Validator, ValidationError
 
 from cds_service.errors import CallError
+from cds_service.hooks.checks import first_fault
 
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
@@ -35,8 +32,10 @@ class HookRequest(Generic[P]):
     hook_instance: str
     patient_id: str
     user_id: str | None
-    prefetch: P | Mapping[str, msgspec.Raw]
-    draft_orders: bytes | None = None
+    prefetch: P | Mapping[str, msgspec.Raw] = field(repr=False)
+    fhir_server: str | None = None
+    token: str | None = field(default=None, repr=False)  # to read from that server, this once
+    draft_orders: bytes | None = field(default=None, repr=False)
     selections: tuple[str, ...] | None = None
 
     @property
@@ -74,6 +73,14 @@ class _Call(msgspec.Struct, Generic[P]):
     fhirServer: str | None = None
     fhirAuthorization: dict[str, msgspec.Raw] | None = None
     prefetch: P | None = None
+
+
+class _Token(msgspec.Struct):
+    """What is read of `fhirAuthorization`."""
+
+    access_token: _Text
+    token_type: str
+    patient: str | None = None
 
 
 class _Anything(msgspec.Struct):
@@ -142,9 +149,24 @@ def _as_request(call: Any) -> HookRequest[Any]:
         patient_id=context.patientId,
         user_id=context.userId,
         prefetch=call.prefetch or {},
+        fhir_server=call.fhirServer,
+        token=_token(call.fhirAuthorization, context.patientId),
         draft_orders=bytes(context.draftOrders) if is_order else None,
         selections=context.selections if call.hook == ORDER_SELECT else None,
     )
+
+
+def _token(sent: Mapping[str, msgspec.Raw] | None, patient_id: str) -> str | None:
+    """The access token, if it is one for this patient; scopes are left to the server to judge."""
+    if sent is None:
+        return None
+    try:
+        given = msgspec.convert({name: _ANY.decode(raw) for name, raw in sent.items()}, _Token)
+    except msgspec.ValidationError:
+        return None
+    printable = given.access_token.isascii() and given.access_token.isprintable()
+    usable = printable and given.token_type.lower() == "bearer"
+    return given.access_token if usable and given.patient in (None, patient_id) else None
 
 
 def _check_hook(sent: str, hook: str) -> None:
@@ -172,7 +194,15 @@ def _read_value_by_value(body: bytes, hook: str) -> _Call[Mapping[str, msgspec.R
         tuple(context["selections"]) if sent.hook == ORDER_SELECT else None,
         msgspec.Raw(msgspec.json.encode(context.get("draftOrders"))),
     )
-    return _Call(sent.hook, sent.hookInstance, known, prefetch=_members(sent.prefetch))
+    granted = sent.fhirAuthorization
+    return _Call(
+        sent.hook,
+        sent.hookInstance,
+        known,
+        fhirServer=sent.fhirServer or None,
+        fhirAuthorization=_MEMBERS.decode(msgspec.json.encode(granted)) if granted else None,
+        prefetch=_members(sent.prefetch),
+    )
 
 
 def _check(sent: _Anything) -> None:
@@ -182,28 +212,14 @@ def _check(sent: _Anything) -> None:
         for name in ("hook", "hookInstance", "fhirServer", "fhirAuthorization", "context")
         if (value := getattr(sent, name)) is not msgspec.UNSET
     }
-    error = next(_validator().iter_errors(members), None)
-    if error is not None:
-        raise _bad("The call lacks a member, or one has a wrong form.", _where(error))
-
-
-@cache
-def _validator() -> Draft202012Validator:
-    schema = files("cds_service.hooks") / "schemas" / "request.schema.json"
-    return Draft202012Validator(json.loads(schema.read_text(encoding="utf-8")))
-
-
-def _where(error: ValidationError) -> str:
-    path = ".".join(str(part) for part in error.absolute_path)
-    if error.validator in ("required", "dependentRequired"):
-        wanted = error.message.split("'")[1]
-        return f"{path}.{wanted}: missing".lstrip(".")
-    schema = error.schema if isinstance(error.schema, dict) else {}
-    return f"{path or 'the whole body'}: expected {schema.get('description', 'another form')}"
+    fault = first_fault("request", members)
+    if fault is not None:
+        raise _bad("The call lacks a member, or one has a wrong form.", fault)
 
 
 _ANYTHING = msgspec.json.Decoder(_Anything)
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ANY = msgspec.json.Decoder()
 
 
 def _members(raw: msgspec.Raw | msgspec.UnsetType) -> Mapping[str, msgspec.Raw]:

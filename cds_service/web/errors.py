@@ -9,9 +9,10 @@ import msgspec
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
-from cds_service.errors import CallError
+from cds_service.errors import CallError, Unavailable, Untrusted
 from cds_service.pipeline import where_it_failed
 from cds_service.web.logs import note
+from cds_service.web.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +25,19 @@ _ISSUES = {
 }
 
 
-def register(app: Flask) -> None:
+def register(app: Flask, metrics: Metrics) -> None:
     """Answer all errors of the application."""
+
+    def untrusted(error: Untrusted) -> Response:
+        """The same for every reason: what was wrong is told in the log alone."""
+        metrics.refused(error.reason)
+        note(refused=error.reason, issuer=error.issuer or "unknown")
+        response = outcome(401, "login", "The caller is not known.")
+        response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+
+    app.register_error_handler(Untrusted, untrusted)
+    app.register_error_handler(Unavailable, _unavailable)
     app.register_error_handler(CallError, _call_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _fault)
@@ -43,6 +55,14 @@ def outcome(status: int, issue: str, text: str, diagnostics: str | None = None) 
 def _call_error(error: CallError) -> Response:
     note(refused=error.diagnostics or error.issue)
     return outcome(error.status, error.issue, error.text, error.diagnostics)
+
+
+def _unavailable(error: Unavailable) -> Response:
+    """A part of ours is down for a while: whoever asks may ask again, and nothing was kept."""
+    note(refused=f"{error.part} unavailable")
+    response = outcome(503, "transient", "A part of the service is down; try again in a while.")
+    response.headers["Retry-After"] = "5"
+    return response
 
 
 def _http_error(error: HTTPException) -> Response:

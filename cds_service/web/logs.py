@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TextIO
 from uuid import uuid4
@@ -15,6 +16,7 @@ from flask import Flask, Response, g, request
 log = logging.getLogger("cds_service.access")
 CORRELATION_HEADER = "X-Correlation-Id"
 _encode = msgspec.json.Encoder().encode
+_NOT_LOGGED = frozenset({"cards", "tenant", "feedback"})  # they are told in the audit line
 
 
 class JsonFormatter(logging.Formatter):
@@ -31,12 +33,17 @@ class JsonFormatter(logging.Formatter):
 class Call:
     """What is told of one call."""
 
-    __slots__ = ("began", "fields", "id")
+    __slots__ = ("began", "fields", "id", "seconds")
 
     def __init__(self) -> None:
-        self.began = time.perf_counter()
+        self.began = time.monotonic()
         self.id = str(uuid4())
         self.fields: dict[str, Any] = {}
+        self.seconds = 0.0  # how long it took, once it is answered
+
+
+# Told of each call that is answered: the call, the response, and the route it matched.
+Observer = Callable[[Call, Response, str], None]
 
 
 def configure(level: str, stream: TextIO | None = None) -> None:
@@ -49,10 +56,26 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     ours.setLevel(level.upper())
 
 
-def register(app: Flask) -> None:
-    """Give each call a correlation id, in the answer and in the log."""
+def register(app: Flask, observers: Sequence[Observer]) -> None:
+    """Give each call a correlation id, in the answer and in the log, and tell the observers."""
+
+    def end(response: Response) -> Response:
+        call = current_call()
+        call.seconds = time.monotonic() - call.began
+        route = request.url_rule.rule if request.url_rule else "unknown"
+        response.headers[CORRELATION_HEADER] = call.id
+        for observe in observers:
+            observe(call, response, route)
+        return response
+
     app.before_request(_begin)
-    app.after_request(_end)
+    app.after_request(end)
+
+
+def current_call() -> Call:
+    """The call under way."""
+    call: Call = g.call
+    return call
 
 
 def note(**fields: Any) -> None:
@@ -60,21 +83,19 @@ def note(**fields: Any) -> None:
     g.call.fields.update(fields)
 
 
-def _begin() -> None:
-    g.call = Call()
-
-
-def _end(response: Response) -> Response:
-    call: Call = g.call
-    response.headers[CORRELATION_HEADER] = call.id
+def write_line(call: Call, response: Response, route: str) -> None:
+    """The observer that writes the log."""
     if log.isEnabledFor(logging.INFO):
-        rule = request.url_rule
+        told = {name: value for name, value in call.fields.items() if name not in _NOT_LOGGED}
         fields = {
             "correlationId": call.id,
-            "method": request.method if rule else "other",
-            "route": rule.rule if rule else "unknown",
+            "method": request.method if route != "unknown" else "other",
+            "route": route,
             "status": response.status_code,
-            "ms": round((time.perf_counter() - call.began) * 1000, 2),
+            "ms": round(call.seconds * 1000, 2),
         }
-        log.info("call", extra={"fields": fields | call.fields})
-    return response
+        log.info("call", extra={"fields": fields | told})
+
+
+def _begin() -> None:
+    g.call = Call()

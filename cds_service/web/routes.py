@@ -1,53 +1,56 @@
-"""The routes of CDS Hooks, and the health of the service."""
+"""The routes of CDS Hooks: discovery and the services."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
+from uuid import uuid4
 
 import msgspec
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response
 from flask_cors import CORS
-from werkzeug.exceptions import RequestEntityTooLarge
 
-from cds_service import __version__
-from cds_service.content.model import Content
-from cds_service.domain.outcomes import Recommended
+from cds_service.domain.outcomes import Recommended, Undetermined
 from cds_service.errors import CallError
+from cds_service.feedback.model import Shown
+from cds_service.hooks.cards import Card
 from cds_service.hooks.catalogue import Service
-from cds_service.pipeline import Answer, Pipeline
-from cds_service.settings import Settings
-from cds_service.web.logs import CORRELATION_HEADER, note
+from cds_service.pipeline import Answer, Call
+from cds_service.web.body import JSON, read_body
+from cds_service.web.logs import CORRELATION_HEADER, current_call, note
+from cds_service.web.parts import Parts
 
 _encode = msgspec.json.Encoder().encode
-_JSON = "application/json"
 
 
-def blueprint(pipeline: Pipeline, offered: Mapping[str, Service], settings: Settings) -> Blueprint:
+def blueprint(parts: Parts) -> Blueprint:
     """The routes that EHRs call."""
     pages = Blueprint("cds_hooks", __name__)
+    advertise = parts.settings.advertise_version
     discovery = _encode(
-        {"services": [s.as_discovered(settings.advertise_version) for s in offered.values()]}
+        {"services": [service.as_discovered(advertise) for service in parts.offered.values()]}
     )
 
     @pages.get("/cds-services")
     def discover() -> Response:
         """What is offered."""
-        return Response(discovery, mimetype=_JSON)
+        parts.guard.check_discovery("/cds-services")
+        return Response(discovery, mimetype=JSON)
 
     @pages.post("/cds-services/<service_id>")
     def call(service_id: str) -> Response:
         """Answer one hook call with cards."""
-        answer = pipeline.answer(_service(offered, service_id), _body())
-        _note(service_id, answer)
-        return Response(_encode({"cards": answer.cards}), mimetype=_JSON)
-
-    @pages.get("/health")
-    def health() -> Response:
-        """Whether the service stands, and which content awaits review."""
-        return Response(_encode(_health(pipeline.content, pipeline.today())), mimetype=_JSON)
+        caller = parts.guard.caller(f"/cds-services/{service_id}")
+        service = service_of(parts, service_id)
+        note(service=service.id, tenant=caller.tenant)
+        made = Call(caller, current_call().began)
+        answer = parts.pipeline.answer(service, read_body(), call=made)
+        _note(answer)
+        version = parts.pipeline.content.version
+        parts.recorder.note(_shown(answer.cards, service.id, caller.name, version))
+        return Response(_encode({"cards": answer.cards}), mimetype=JSON)
 
     @pages.get("/icon.png")
     def icon() -> Response:
@@ -73,50 +76,41 @@ def allow_origins(app: Any, origins: list[str]) -> None:
     app.after_request(_vary_by_origin)
 
 
+def service_of(parts: Parts, service_id: str) -> Service:
+    """The service of that id. Raises CallError (404)."""
+    service = parts.offered.get(service_id)
+    if service is None:
+        raise CallError(404, "not-found", "There is no such service.", "see /cds-services")
+    return service
+
+
 def _vary_by_origin(response: Response) -> Response:
     """Tell caches that the headers depend on who asked, also when one origin is listed."""
     response.vary.add("Origin")
     return response
 
 
-def _service(offered: Mapping[str, Service], service_id: str) -> Service:
-    service = offered.get(service_id)
-    if service is None:
-        raise CallError(404, "not-found", "There is no such service.", "see /cds-services")
-    return service
-
-
-def _body() -> bytes:
-    if request.mimetype != _JSON:
-        raise CallError(415, "not-supported", "The body must be sent as application/json.")
-    limit, length = current_app.config["MAX_CONTENT_LENGTH"], request.content_length
-    if length is not None and length > limit:
-        raise RequestEntityTooLarge
-    # At once, not piece by piece: each piece would be a wait for the interpreter. A body in chunks
-    # tells no length; the server ends the stream where it ends.
-    body: bytes = request.environ["wsgi.input"].read(limit + 1 if length is None else length)
-    if len(body) > limit:
-        raise RequestEntityTooLarge
-    return body
-
-
-def _note(service_id: str, answer: Answer) -> None:
+def _note(answer: Answer) -> None:
     note(
-        service=service_id,
         hookInstance=answer.request.hook_instance_for_log,
         recommended=[j.card for j in answer.judgements if isinstance(j.outcome, Recommended)],
+        undetermined=[j.card for j in answer.judgements if isinstance(j.outcome, Undetermined)],
         failed=[j.card for j in answer.judgements if j.outcome is None],
         gaps=len(answer.patient.gaps),
         danglingSelections=answer.dangling,
+        cards=[
+            {"uuid": card.get("uuid"), "recommendation": card["source"]["topic"]["code"]}
+            for card in answer.cards
+        ],
     )
+    if answer.read:
+        note(fhirRead=answer.read, fhirProblems=answer.problems, fhirMs=answer.waited_ms)
 
 
-def _health(content: Content, today: date) -> dict[str, Any]:
-    reviews = {card.id: card.review for card in content.cards.values()}
-    reviews |= {name: history.review for name, history in content.thresholds.items()}
-    return {
-        "status": "ok",
-        "version": __version__,
-        "awaitingReview": sorted(n for n, r in reviews.items() if r.status == "awaiting"),
-        "reviewOverdue": sorted(name for name, r in reviews.items() if r.due < today),
-    }
+def _shown(cards: tuple[Card, ...], service: str, issuer: str, version: str) -> Iterator[Shown]:
+    now = datetime.now(UTC).replace(tzinfo=None)
+    for card in cards:
+        # A client without feedback gets no uuid, and its cards are counted all the same.
+        name = card.get("uuid") or str(uuid4())
+        topic = card["source"]["topic"]["code"]
+        yield Shown(name, topic, card["indicator"], version, service, issuer, now)

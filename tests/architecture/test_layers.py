@@ -22,14 +22,37 @@ LAYERS = {
     "content": {"domain", "errors"},
     "fhir": {"domain", "content", "errors"},
     "hooks": {"domain", "content", "errors"},
-    "pipeline": {"domain", "content", "errors", "fhir", "hooks", "recommendations"},
-    "settings": {"errors", "hooks"},
+    "trust": {"errors"},
+    "feedback": {"errors"},
+    "composition": {"domain", "content", "errors", "hooks", "recommendations"},
+    "pipeline": {
+        "domain",
+        "content",
+        "errors",
+        "fhir",
+        "hooks",
+        "trust",
+        "recommendations",
+        "composition",
+    },
+    "settings": {"hooks"},
+    "environment": {"errors", "settings"},
 }
-ENTRANCES = {"app", "cli", "server", "web", "settings"}
+ENTRANCES = {"app", "cli", "manual", "server", "web"}
 LIBRARIES = {
-    "jsonschema": {"content", "hooks"},
+    "jsonschema": {"content", "hooks", "trust"},
     "fhir.resources": {"fhir"},
-    "requests": {"cli"},
+    "requests": {"cli", "trust"},
+    "requests_hardened": {"trust"},
+    "joserfc": {"trust"},
+    "redis": {"trust", "web"},
+    "limits": {"settings", "web"},
+    "tenacity": {"fhir"},
+    "sqlalchemy": {"feedback", "app"},
+    "alembic": {"feedback"},
+    "cryptography": {"feedback", "settings"},
+    "prometheus_client": {"web"},
+    "opentelemetry": {"web"},
     "flask": {"web", "app"},
     "pint": {"fhir"},
     "ucumvert": {"fhir"},
@@ -80,10 +103,14 @@ def test_the_domain_needs_only_the_standard_library():
             assert root in sys.stdlib_module_names or root in ("cds_service", "__future__"), path
 
 
-def test_only_settings_reads_the_environment():
+def test_every_part_has_a_layer():
+    assert {part(path) for path in MODULES} == set(LAYERS) | ENTRANCES | {"__init__"}
+
+
+def test_only_one_module_reads_the_environment():
     for path in MODULES:
         reads = {"os", "dotenv"} & set(imports(path))
-        assert not reads or path.name == "settings.py", path
+        assert not reads or path.name == "environment.py", path
 
 
 def test_no_rule_knows_the_clock():

@@ -241,14 +241,16 @@ def test_an_absent_value_with_its_reason_is_no_gap(client):
 
 
 @pytest.mark.conformance("C062")
-def test_a_dstu2_chart_is_not_judged_wrongly(client):
+@pytest.mark.parametrize("version", ["DSTU2", "STU3"])
+def test_a_chart_in_an_older_version_is_a_412_that_names_it(client, version):
     body = case_request()
     for entry in body["prefetch"]["conditions"]["entry"]:
         resource = entry["resource"]
         resource["clinicalStatus"] = "active"
         resource["verificationStatus"] = "confirmed"
-        resource["patient"] = resource.pop("subject")
-    assert "start-mtor-inhibitor" not in topics(post(client, body))
+        if version == "DSTU2":
+            resource["patient"] = resource.pop("subject")
+    assert_refused(post(client, body), 412, f"FHIR {version};", "R4, R4B and R5", "conditions")
 
 
 def test_ids_longer_than_fhir_allows_are_borne(client):

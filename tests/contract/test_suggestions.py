@@ -53,7 +53,7 @@ def test_every_profile_obeys_its_rules(clients, profile, case):
             assert sum("isRecommended" in s for s in found) <= 1
         for suggestion in found:
             assert "actionSelectionBehavior" not in suggestion
-            assert rules.several_actions or len(suggestion["actions"]) == 1
+            assert not rules.any_number or len(suggestion["actions"]) == 1
             assert rules.marks_advised or "isRecommended" not in suggestion
             for action in suggestion["actions"]:
                 named = "resourceId" if rules.resource_id else "resource"

@@ -87,10 +87,11 @@ def test_check_content_prints_a_line_per_fault(monkeypatch):
         raise ContentError(["cards/a.json: one", "cards/b.json: two"])
 
     monkeypatch.setattr(cli, "load_clinical_content", broken)
+    monkeypatch.setattr("cds_service.app.load_clinical_content", broken)
     shown = run("check-content")
     assert shown.exit_code == 1
     assert shown.stderr == "cards/a.json: one\ncards/b.json: two\n"
-    assert run("serve").stderr == "cards/a.json: one\ncards/b.json: two\n"
+    assert run("serve", CDS_CLIENT_AUTH="off").stderr == "cards/a.json: one\ncards/b.json: two\n"
 
 
 def test_serve_stops_on_a_wrong_setting_with_one_line():
@@ -100,10 +101,12 @@ def test_serve_stops_on_a_wrong_setting_with_one_line():
     assert "CDS_PORT" in shown.stderr
 
 
-def test_serve_starts_the_server_with_the_settings(monkeypatch):
+def test_serve_starts_the_server_with_the_settings(monkeypatch, tmp_path):
     started = []
     monkeypatch.setattr("cds_service.server.serve", started.append)
-    assert run("serve", CDS_PORT="8099").exit_code == 0
+    database = f"sqlite:///{tmp_path}/feedback.db"
+    shown = run("serve", CDS_PORT="8099", CDS_CLIENT_AUTH="off", CDS_DATABASE_URL=database)
+    assert shown.exit_code == 0
     assert started[0].port == 8099
 
 

@@ -37,7 +37,7 @@ def extract(extractor, thresholds):
             "resourceType": "Patient", "id": "p", "gender": "female", "birthDate": "1985-04-12",
         } | (patient or {})  # fmt: skip
         raw = {k: msgspec.Raw(json.dumps(v).encode()) for k, v in prefetch.items()}
-        return extractor.extract(read_answers(raw, frozenset()), "p", thresholds, AS_OF)
+        return extractor.extract(read_answers(raw), "p", thresholds, AS_OF)
 
     return run
 

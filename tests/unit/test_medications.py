@@ -58,7 +58,7 @@ def extract(extractor, thresholds):
             "resourceType": "Patient", "id": "p", "gender": "female", "birthDate": "1985-04-12",
         }  # fmt: skip
         raw = {k: msgspec.Raw(json.dumps(v).encode()) for k, v in prefetch.items()}
-        answers = read_answers(raw, frozenset())
+        answers = read_answers(raw)
         orders = {"resourceType": "Bundle", "entry": [{"resource": d} for d in drafts or ()]}
         sent = read_drafts(json.dumps(orders).encode(), None)
         return extractor.extract(answers, "p", thresholds, AS_OF, sent, moment)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
+from pydantic import SecretStr
 
+from cds_service.environment import load_settings
 from cds_service.errors import SettingError
-from cds_service.settings import PREFIX, Settings, load_settings
+from cds_service.settings import PREFIX, Settings
 from tests.support import ROOT
 
 
@@ -18,6 +20,7 @@ def clean_environment(monkeypatch):
     for name in list(os.environ):
         if name.startswith(PREFIX):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("CDS_CLIENT_AUTH", "off")
 
 
 def test_defaults_serve_on_loopback():
@@ -34,9 +37,10 @@ def test_defaults_serve_on_loopback():
         ("CDS_PORT", "http", "integer"),
         ("CDS_MAX_CARDS", "1", "greater than or equal to 2"),
         ("CDS_MAX_BODY_BYTES", "10", "1024"),
-        ("CDS_CLIENT_AUTH", "required", "not available yet"),
-        ("CDS_CLIENT_AUTH", "optional", "not available yet"),
-        ("CDS_CLIENT_AUTH", "no", "expected off"),
+        ("CDS_CLIENT_AUTH", "no", "expected required or optional or off"),
+        ("CDS_RATE_LIMIT", "often", "expected a rate"),
+        ("CDS_TRACES", "on", "expected off or otlp"),
+        ("CDS_DEADLINE_MS", "5", "greater than or equal to 50"),
         ("CDS_PUBLIC_URL", "cds.example.org", "expected a URL"),
         ("CDS_PUBLIC_URL", "https://x/?a=1", "expected a URL"),
         ("CDS_ALLOWED_ORIGINS", "*", "no origin"),
@@ -73,11 +77,54 @@ def test_names_of_an_orchestrator_are_let_be(monkeypatch):
 
 def test_values_are_read(monkeypatch):
     monkeypatch.setenv("CDS_PUBLIC_URL", "https://cds.example.org/v1/lam/")
+    monkeypatch.setenv("CDS_ALLOW_UNAUTHENTICATED", "true")
     monkeypatch.setenv("CDS_ALLOWED_ORIGINS", "https://a.org, http://localhost:3000")
     settings = load_settings()
     assert settings.base_url == "https://cds.example.org/v1/lam"
     assert settings.path_prefix == "/v1/lam"
     assert settings.origins == ["https://a.org", "http://localhost:3000"]
+
+
+@pytest.mark.parametrize("auth", ["required", "optional"])
+def test_callers_that_must_sign_must_be_known(monkeypatch, auth):
+    monkeypatch.setenv("CDS_CLIENT_AUTH", auth)
+    with pytest.raises(SettingError, match="CDS_TRUST_FILE: missing"):
+        load_settings()
+
+
+def test_callers_must_sign_unless_told_otherwise(monkeypatch):
+    monkeypatch.delenv("CDS_CLIENT_AUTH")
+    with pytest.raises(SettingError, match="CDS_TRUST_FILE: missing"):
+        load_settings()
+
+
+@pytest.mark.conformance("C137")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("CDS_HOST", "0.0.0.0"), ("CDS_HOST", "10.0.0.5"), ("CDS_HOST", "::"),
+     ("CDS_PUBLIC_URL", "https://cds.example.org")],
+)  # fmt: skip
+def test_open_to_the_network_must_be_said_twice(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingError, match="add CDS_ALLOW_UNAUTHENTICATED=true"):
+        load_settings()
+    monkeypatch.setenv("CDS_ALLOW_UNAUTHENTICATED", "true")
+    assert not load_settings().is_local
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("CDS_COMMENT_KEYS", "s3cret"), ("CDS_DATABASE_URL", ""), ("CDS_REDIS_URL", "")],
+)
+def test_a_secret_is_never_repeated(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    try:
+        settings = load_settings()
+    except SettingError as error:
+        assert "s3cret" not in str(error)
+        assert str(error).startswith(f"{name}: ")
+    else:
+        assert "s3cret" not in repr(settings)
 
 
 def test_the_table_of_settings_is_complete():
@@ -86,9 +133,9 @@ def test_the_table_of_settings_is_complete():
     rows = dict(re.findall(r"^\| `(CDS_\w+)` \| (.*) \|$", text, re.MULTILINE))
     expected = {}
     for name, field in Settings.model_fields.items():
-        default = (
-            f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
-        )
-        shown = default if field.default != "" else "empty"
+        value = field.default
+        value = value.get_secret_value() if isinstance(value, SecretStr) else value
+        default = f"`{str(value).lower() if isinstance(value, bool) else value}`"
+        shown = default if value not in ("", None) else "empty"
         expected[PREFIX + name.upper()] = f"{shown} | {field.description}"
     assert rows == expected

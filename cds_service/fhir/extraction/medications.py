@@ -84,11 +84,19 @@ class MedicationReader:
     def on_record(self, records: Iterable[wire.Record]) -> Iterator[Found]:
         """Every drug on the lists that a rule asks for."""
         for record in records:
+            if record.intent in _NOT_ORDERED or reference_of(record) in self.skip:
+                continue
             code = drug_code(record, self.library)
-            if code is None or record.intent in _NOT_ORDERED or reference_of(record) in self.skip:
+            if code is None:
+                self._note_unknown(record)
                 continue
             for drug in self.reader.tools.vocabulary.drugs(code, _TAKEN):
                 yield from self._on_record(record, code, drug)
+
+    def _note_unknown(self, record: wire.Record) -> None:
+        """A drug that is taken and not named might be an mTOR inhibitor, or interact with one."""
+        if record.status in _CURRENT and medication_of(record)[1] is not None:
+            self.reader.gap("mtor_inhibitor", reference_of(record), "medication-not-sent")
 
     def _on_record(
         self, record: wire.Record, code: wire.CodeableConcept, drug: Drug
@@ -200,13 +208,22 @@ def library_of(*records: Iterable[wire.Record]) -> dict[str, wire.Record]:
     }
 
 
+def medication_of(
+    record: wire.Record,
+) -> tuple[wire.CodeableConcept | None, wire.Reference | None]:
+    """The drug as a concept, or as a reference, as R4 and R5 write them."""
+    sent = record.medication
+    return (
+        record.medicationCodeableConcept or (sent.concept if sent else None),
+        record.medicationReference or (sent.reference if sent else None),
+    )
+
+
 def drug_code(record: wire.Record, library: Library) -> wire.CodeableConcept | None:
     """The drug, inline, contained, or in the same Bundle."""
-    if record.medicationCodeableConcept is not None:
-        return record.medicationCodeableConcept
-    pointer = record.medicationReference
-    if pointer is None:
-        return None
+    concept, pointer = medication_of(record)
+    if concept is not None or pointer is None:
+        return concept
     target = pointer.reference or ""
     if target.startswith("#"):
         inside = {contained.id: contained for contained in record.contained}
@@ -216,6 +233,16 @@ def drug_code(record: wire.Record, library: Library) -> wire.CodeableConcept | N
     if medication is not None and medication.code is not None:
         return medication.code
     return wire.CodeableConcept(text=pointer.display) if pointer.display else None
+
+
+def unresolved(records: Iterable[wire.Record], library: Library) -> Iterator[str]:
+    """The references of orders and statements to Medications that did not come along."""
+    for record in records:
+        concept, pointer = medication_of(record)
+        target = (pointer.reference if pointer else None) or "#"
+        known = target in library or local_reference(target) in library
+        if concept is None and not known and not target.startswith("#"):
+            yield target
 
 
 def local_reference(reference: str) -> str:

@@ -18,12 +18,9 @@ from cds_service.content.root import fixtures_root
 from cds_service.errors import CallError
 from cds_service.hooks.catalogue import Service
 from cds_service.pipeline import Pipeline
+from cds_service.web.pages.security import protect
 
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-_ASSETS = {"demo.js": "text/javascript", "demo.css": "text/css"}
+_ASSETS = {"demo.js": "text/javascript", "pages.css": "text/css"}
 _markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
@@ -110,8 +107,4 @@ def _json(value: Any) -> Response:
 
 def _asset(name: str, mimetype: str) -> Response:
     content = (files("cds_service.web") / "pages" / name).read_bytes()
-    response = Response(content, mimetype=mimetype)
-    response.headers["Content-Security-Policy"] = _POLICY
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
-    return response
+    return protect(Response(content, mimetype=mimetype), forms="'none'")

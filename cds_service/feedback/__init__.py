@@ -1,0 +1,1 @@
+"""Where feedback is kept, and what it adds up to."""

@@ -1,0 +1,188 @@
+"""Keeps feedback and what was shown, in SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+
+from cds_service.errors import Unavailable
+from cds_service.feedback.comments import CommentBox
+from cds_service.feedback.model import Fact, Shown
+from cds_service.feedback.tables import feedback, shown
+
+log = logging.getLogger(__name__)
+
+_WAIT = 3  # seconds for a connection, and for a lock
+_MIGRATION_LOCK = 7_361_204_411  # of PostgreSQL, any number that nobody else uses there
+_INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+class Store:
+    """One database; its tables are brought up to date before they are first used."""
+
+    def __init__(self, url: str, box: CommentBox) -> None:
+        """Connect when first asked. Raises Unavailable never here."""
+        self._engine = _engine(url)
+        self._box = box
+        self._is_current = False
+        self._lock = threading.Lock()
+
+    def keep(self, facts: Sequence[Fact]) -> int:
+        """
+        Keep feedback, all or none; how many of the facts are new.
+
+        When this returns they are on disk. Raises Unavailable when they cannot be kept.
+        """
+        rows = {row["digest"]: row for row in map(self._row, facts)}
+        with self._begin() as connection:
+            return sum(_insert(connection, feedback, row) for row in rows.values())
+
+    def note_shown(self, cards: Sequence[Shown]) -> None:
+        """Note cards that were sent. Raises Unavailable."""
+        with self._begin() as connection:
+            for card in cards:
+                _insert(connection, shown, asdict(card))
+
+    def forget(self, before: datetime) -> int:
+        """Delete what is older; how many rows. Raises Unavailable."""
+        with self._begin() as connection:
+            old = connection.execute(sa.delete(feedback).where(feedback.c.received_at < before))
+            gone = connection.execute(sa.delete(shown).where(shown.c.shown_at < before))
+            return int(old.rowcount + gone.rowcount)
+
+    def shown_since(self, since: datetime) -> list[Mapping[str, Any]]:
+        """How often each recommendation was shown, by content version. Raises Unavailable."""
+        columns = (shown.c.recommendation, shown.c.content_version)
+        query = sa.select(*columns, sa.func.count().label("shown"))
+        with self._begin() as connection:
+            rows = connection.execute(query.where(shown.c.shown_at >= since).group_by(*columns))
+            return [dict(row) for row in rows.mappings()]
+
+    def outcomes_since(self, since: datetime) -> list[Mapping[str, Any]]:
+        """
+        What became of the cards shown since then: each fact with the card it is about.
+
+        A card that is not known, because it was shown long ago or elsewhere, has no
+        `recommendation`. Raises Unavailable.
+        """
+        query = (
+            sa.select(feedback, shown.c.recommendation, shown.c.content_version)
+            .join_from(feedback, shown, feedback.c.card == shown.c.card, isouter=True)
+            .where(sa.func.coalesce(shown.c.shown_at, feedback.c.received_at) >= since)
+            .order_by(feedback.c.happened_at, feedback.c.received_at)
+        )
+        with self._begin() as connection:
+            return [self._opened(dict(row)) for row in connection.execute(query).mappings()]
+
+    def check(self) -> None:
+        """Raise Unavailable unless the database answers and its tables are up to date."""
+        with self._begin() as connection:
+            connection.execute(sa.select(sa.literal(1)))
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._engine.dispose()
+
+    def _row(self, fact: Fact) -> dict[str, Any]:
+        comment, encrypted = self._box.close(fact.comment)
+        return {
+            "digest": _digest(fact, self._box.secret),
+            **asdict(fact),
+            "suggestions": " ".join(fact.suggestions),
+            "comment": comment,
+            "comment_encrypted": encrypted,
+            "happened_at": fact.happened_at or fact.received_at,
+        }
+
+    def _opened(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        return {**row, "comment": self._box.open(row["comment"], row["comment_encrypted"])}
+
+    @contextmanager
+    def _begin(self) -> Iterator[sa.Connection]:
+        """A transaction on tables that are up to date."""
+        try:
+            self._upgrade()
+            with self._engine.begin() as connection:
+                yield connection
+        except (SQLAlchemyError, OSError) as error:
+            fields = {"error": type(error).__name__}
+            log.error("database unavailable", extra={"fields": fields})
+            raise Unavailable("database") from None
+
+    def _upgrade(self) -> None:
+        if self._is_current:
+            return
+        with self._lock, self._engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                # Several replicas start at once: the first one migrates, the others wait.
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+            config = Config()
+            config.set_main_option("script_location", "cds_service.feedback:migrations")
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            self._is_current = True
+
+
+def _engine(url: str) -> sa.Engine:
+    kind = sa.make_url(url).get_backend_name()
+    if kind == "sqlite":
+        engine = sa.create_engine(url, connect_args={"timeout": _WAIT})
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        sa.event.listen(engine, "begin", _begin_at_once)
+        return engine
+    options = f"-c lock_timeout={_WAIT * 1000} -c statement_timeout=30000"
+    return sa.create_engine(
+        url, pool_pre_ping=True, pool_timeout=_WAIT,
+        connect_args={"connect_timeout": _WAIT, "options": options},
+    )  # fmt: skip
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    """Write ahead, so that reports do not stop feedback, and be on disk before we say so."""
+    connection.isolation_level = None  # we begin transactions ourselves
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _begin_at_once(connection: sa.Connection) -> None:
+    """Take the write lock first: to ask for it in the middle fails at once when another has it."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _insert(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> int:
+    """Insert unless it is there already; 1 if it is new."""
+    statement = _INSERT[connection.dialect.name](table).values(**row).on_conflict_do_nothing()
+    return int(connection.execute(statement).rowcount)
+
+
+def _digest(fact: Fact, secret: bytes) -> str:
+    """
+    The same for repeats of one fact.
+
+    Keyed when comments are encrypted: a plain digest of a short comment could be guessed. The
+    moment of arrival does not count, since a repeat arrives later.
+    """
+    parts = (
+        fact.issuer, fact.card, fact.outcome, fact.reason_system, fact.reason_code, fact.comment,
+        fact.happened_at and fact.happened_at.isoformat(), *sorted(fact.suggestions),
+    )  # fmt: skip
+    key = hashlib.sha256(secret).digest() if secret else b""
+    text = "\0".join(part or "" for part in parts).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(text, key=key, digest_size=32).hexdigest()
+
+
+def oldest_kept(now: datetime, days: int) -> datetime:
+    """The moment before which nothing is kept."""
+    return now - timedelta(days=days)
