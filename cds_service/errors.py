@@ -70,8 +70,10 @@ class CallError(CdsServiceError):
     A hook call that cannot be answered with cards.
 
     `status` is the HTTP status, `issue` the FHIR issue type, `text` a sentence without patient
-    data and `diagnostics` the field or prefetch key to correct.
+    data and `diagnostics` the field or prefetch key to correct. `retry_after` is in seconds.
     """
+
+    retry_after: int | None = None
 
     def __init__(self, status: int, issue: str, text: str, diagnostics: str | None = None) -> None:
         """Describe the refusal for the caller, without repeating anything that was sent."""

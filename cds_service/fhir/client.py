@@ -176,7 +176,7 @@ def _following(body: bytes, address: str) -> str | None:
     """The address of the next page, if there is one."""
     try:
         link = next_link(_LINKS.decode(body))
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None  # no Bundle; what it is instead is for the reader of the pages to say
     return urljoin(address, link) if link else None
 

@@ -106,7 +106,7 @@ def _filled(template: str, patient_id: str) -> str:
 
 def _merged(key: str, sent: Answer, read: Read) -> Answer:
     """What was sent, then the pages that were read; a failure leaves a beginning, or nothing."""
-    pages = [read_answer(key, page) for page in read.pages]
+    pages = [_page(key, page) for page in read.pages]
     if any(page.state in _UNUSABLE for page in pages):
         return sent if sent.state is State.PARTIAL else Answer(State.FAILED)
     if sent.state is State.PARTIAL:
@@ -116,13 +116,21 @@ def _merged(key: str, sent: Answer, read: Read) -> Answer:
     return joined(pages, State.PARTIAL if read.problem else State.ANSWERED)
 
 
+def _page(key: str, body: bytes) -> Answer:
+    """One page; what is no JSON, or nested beyond reason, is no answer."""
+    try:
+        return read_answer(key, body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return Answer(State.FAILED)
+
+
 def _readable(targets: Iterable[str], server: Server) -> Iterator[str]:
     """References below the server's base, as paths, each once."""
     seen: set[str] = set()
     for target in targets:
         name = local_reference(target)
         kind, _, identifier = name.partition("/")
-        is_own = target == name or server.holds(target)
+        is_own = "://" not in target or server.holds(target)
         sound = kind == "Medication" and identifier == quote(identifier, safe="")
         if is_own and sound and identifier and name not in seen:
             seen.add(name)
@@ -134,7 +142,7 @@ def _medications(found: Mapping[str, Read]) -> Iterator[wire.Record]:
         for page in read.pages:
             try:
                 record = _MEDICATION.decode(page)
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
                 continue
             if record.resourceType == "Medication" and f"Medication/{record.id}" == name:
                 yield record

@@ -80,7 +80,8 @@ def check_record(sent: wire.Record) -> None:
     """Raise NotReadable unless any other resource is valid."""
     kind = sent.resourceType or ""
     who = sent.patient if kind == "AllergyIntolerance" else sent.subject
-    drug = sent.medicationCodeableConcept is not None or sent.medicationReference is not None
+    named = (sent.medicationCodeableConcept, sent.medicationReference, sent.medication)
+    drug = any(element is not None for element in named)
     _record(kind, sent.status, sent.intent, who is not None, drug)
     for element in ("authoredOn", "performedDateTime", "recordedDate"):
         text: str | None = getattr(sent, element)

@@ -71,5 +71,5 @@ def _version(server: Server) -> str | None:
     try:
         got = server.fetch(address, headers, None, time.monotonic() + _WAIT)
         return _STATEMENT.decode(got.body).fhirVersion if got.status == 200 else None
-    except (FetchError, msgspec.MsgspecError):
+    except (FetchError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None

@@ -76,7 +76,7 @@ class Trust:
     def issuer_of(self, iss: object, tenant: object) -> Issuer | None:
         """The entry that speaks for a token's issuer and tenant."""
         for issuer in self.issuers.get(iss, ()) if isinstance(iss, str) else ():
-            if not issuer.tenants or tenant in issuer.tenants:
+            if not issuer.tenants or (isinstance(tenant, str) and tenant in issuer.tenants):
                 return issuer
         return None
 

@@ -54,7 +54,10 @@ def outcome(status: int, issue: str, text: str, diagnostics: str | None = None) 
 
 def _call_error(error: CallError) -> Response:
     note(refused=error.diagnostics or error.issue)
-    return outcome(error.status, error.issue, error.text, error.diagnostics)
+    response = outcome(error.status, error.issue, error.text, error.diagnostics)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
 
 
 def _unavailable(error: Unavailable) -> Response:

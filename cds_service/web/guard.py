@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Callable
 from hmac import compare_digest
 
@@ -80,11 +82,15 @@ class Limiter:
         try:
             if self._counter.hit(self._rate, *who):
                 return
+            until = self._counter.get_window_stats(self._rate, *who).reset_time
         except (redis.RedisError, limits.errors.StorageError):
             log.error("rate limit not checked: Redis unavailable")
             return
-        raise CallError(429, "throttled", "Too many calls; try again in a while.",
-                        f"limit: {self._rate}")  # fmt: skip
+        refusal = CallError(
+            429, "throttled", "Too many calls; try again in a while.", f"limit: {self._rate}"
+        )
+        refusal.retry_after = max(1, math.ceil(until - time.time()))
+        raise refusal
 
 
 def _check_key_files(key_sets: KeySets, trust: Trust) -> None:
