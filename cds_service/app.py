@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import date
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
@@ -74,9 +75,11 @@ def create_app(
         store=store,
         recorder=Recorder(store, settings.retention_days, metrics.lost),
         metrics=metrics,
+        audit=Audit(settings.audit_file, content.version),
     )
     app = Flask("cds_service", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.extensions["parts"] = parts
     for pages in _blueprints(parts):
         app.register_blueprint(pages)
     logs.register(app, _observers(parts))
@@ -111,9 +114,8 @@ def _blueprints(parts: Parts) -> Iterator[Blueprint]:
 
 def _observers(parts: Parts) -> list[Observer]:
     """Who is told of each call that is answered."""
-    audit = Audit(parts.settings.audit_file, parts.pipeline.content.version)
     traced = traces.observer(parts.settings.traces)
-    observers: list[Observer] = [logs.write_line, audit.observe, parts.metrics.observe]
+    observers: list[Observer] = [logs.write_line, parts.audit.observe, parts.metrics.observe]
     return [*observers, traced] if traced else observers
 
 
@@ -135,8 +137,13 @@ def check_start(settings: Settings) -> None:
     store.close()
 
 
+@cache
 def load_clinical_content() -> Content:
-    """The content of `cards/`, checked against the rules that speak through it."""
+    """
+    The content of `cards/`, checked against the rules that speak through it.
+
+    Read once for a process and for those that it starts: all of them say the same.
+    """
     return load_content(cards_root(), {**SAYS, **NOTICES})
 
 

@@ -43,6 +43,11 @@ class Audit:
         }
         self._log.info("audit", extra={"fields": fields})
 
+    def close(self) -> None:
+        """Let go of the file, for an application that ends before its process."""
+        for handler in self._log.handlers:
+            handler.close()
+
 
 def _appending(path: Path) -> logging.Logger:
     """A logger of its own, whatever level the log has."""

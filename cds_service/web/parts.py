@@ -10,6 +10,7 @@ from cds_service.feedback.store import Store
 from cds_service.hooks.catalogue import Service
 from cds_service.pipeline import Pipeline
 from cds_service.settings import Settings
+from cds_service.web.audit import Audit
 from cds_service.web.guard import Guard
 from cds_service.web.metrics import Metrics
 
@@ -25,3 +26,4 @@ class Parts:
     store: Store
     recorder: Recorder
     metrics: Metrics
+    audit: Audit
