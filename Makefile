@@ -4,13 +4,14 @@
 # make bench   measure against the floor and the naive way
 # make golden  write fixtures/**/expected.json and fixtures/README.md anew, for review by diff
 # make manual  write docs/clinical-manual.md anew
+# make fhir-server  install the FHIR server that integration tests read from (needs npm)
 # make lock    resolve requirements/*.txt anew, with hashes
 
 PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test lint bench golden manual lock clean
+.PHONY: run test lint bench golden manual fhir-server lock clean
 
 run: .venv/run.done
 	CDS_CLIENT_AUTH=$${CDS_CLIENT_AUTH-off} \
@@ -33,6 +34,9 @@ golden: .venv/dev.done
 
 manual: .venv/dev.done
 	$(BIN)/cds-service manual > docs/clinical-manual.md
+
+fhir-server:
+	cd tests/integration/fhir_server && npm ci --omit=dev --ignore-scripts --silent
 
 lock:
 	$(PYTHON) -m venv .venv/lock

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 _WAIT = 3  # seconds for a connection, and for a lock
 _MIGRATION_LOCK = 7_361_204_411  # of PostgreSQL, any number that nobody else uses there
+_MIGRATING = threading.Lock()  # Alembic keeps what it works on in its module
 _INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
@@ -37,7 +38,6 @@ class Store:
         self._engine = _engine(url)
         self._box = box
         self._is_current = False
-        self._lock = threading.Lock()
 
     def keep(self, facts: Sequence[Fact]) -> int:
         """
@@ -124,7 +124,7 @@ class Store:
     def _upgrade(self) -> None:
         if self._is_current:
             return
-        with self._lock, self._engine.begin() as connection:
+        with _MIGRATING, self._engine.begin() as connection:
             if connection.dialect.name == "postgresql":
                 # Several replicas start at once: the first one migrates, the others wait.
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
@@ -164,7 +164,8 @@ def _begin_at_once(connection: sa.Connection) -> None:
 def _insert(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> int:
     """Insert unless it is there already; 1 if it is new."""
     statement = _INSERT[connection.dialect.name](table).values(**row).on_conflict_do_nothing()
-    return int(connection.execute(statement).rowcount)
+    key = next(iter(table.primary_key))
+    return len(connection.execute(statement.returning(key)).all())
 
 
 def _digest(fact: Fact, secret: bytes) -> str:

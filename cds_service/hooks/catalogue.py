@@ -23,10 +23,10 @@ _LABORATORY = (
     "haematocrit", "vegf-d", "sirolimus-level", "everolimus-level", "lipids", "blood-count",
     "creatinine", "urine-protein",
 )  # fmt: skip
+_TAKEN = "status=active,on-hold,stopped,completed,unknown"  # of unknown status: told as a gap
 _MEDICATION_LISTS = {
-    "medicationRequests": f"MedicationRequest?{_PATIENT}&status=active,on-hold,stopped,completed",
-    "medicationStatements": f"MedicationStatement?{_PATIENT}"
-    "&status=active,on-hold,stopped,completed",
+    "medicationRequests": f"MedicationRequest?{_PATIENT}&{_TAKEN}",
+    "medicationStatements": f"MedicationStatement?{_PATIENT}&{_TAKEN}",
 }
 _MEASUREMENTS = ("pregnancy-status", "body-height", "body-weight", "body-surface-area")
 

@@ -25,7 +25,9 @@ LARGEST = 20_000_000  # bytes, decompressed: several times the largest chart tha
 _PIECE = 65_536
 _SHORTEST_WAIT = 0.01  # seconds; a timeout of zero means none to the library
 
-logging.getLogger("requests_hardened").setLevel(logging.CRITICAL)  # it logs host names
+# They log addresses, and an address may hold the id of a patient.
+for _library in ("requests_hardened", "urllib3"):
+    logging.getLogger(_library).setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,9 +40,12 @@ def observer(setting: str, provider: Any = None) -> Observer | None:
             **_attributes(call),
         }
         span = tracer.start_span(
-            f"{request.method} {route}", extract(dict(request.headers)), SpanKind.SERVER,
-            attributes, start_time=start,
-        )  # fmt: skip
+            f"{request.method} {route}",
+            extract({name.lower(): value for name, value in request.headers}),
+            SpanKind.SERVER,
+            attributes,
+            start_time=start,
+        )
         if "fhirMs" in call.fields:
             child = tracer.start_span(
                 "read FHIR server", set_span_in_context(span), SpanKind.CLIENT,

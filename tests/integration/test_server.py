@@ -8,53 +8,15 @@ import signal
 import socket
 import statistics
 import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
 import requests
 
 from benchmarks.bodies import request_body
+from tests.processes import SERVE, running
 from tests.support import SERVICE, assert_valid, case_request
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextmanager
-def running(**changed):
-    """`cds-service serve` on a free port of loopback."""
-    port = free_port()
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("CDS_")}
-    environment |= {"CDS_PORT": str(port), "CDS_LOG_LEVEL": "info"} | changed
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from cds_service.cli import main; main()", "serve"],
-        env=environment, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    base = f"http://127.0.0.1:{port}"
-    try:
-        wait_until_up(base, process)
-        yield base, process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-        process.communicate(timeout=30)
-
-
-def wait_until_up(base, process):
-    for _ in range(300):
-        assert process.poll() is None, process.stderr.read()
-        try:
-            if requests.get(f"{base}/health", timeout=1).ok:
-                return
-        except requests.ConnectionError:
-            time.sleep(0.1)
-    raise AssertionError("the server did not come up")
 
 
 @pytest.fixture(scope="module")
@@ -149,20 +111,19 @@ def test_calls_under_way_are_answered_after_sigterm():
 
 def test_a_wrong_setting_stops_the_start_with_one_line():
     done = subprocess.run(
-        [sys.executable, "-c", "from cds_service.cli import main; main()", "serve"],
+        SERVE,
         env={**os.environ, "CDS_CLIENT_AUTH": "required"},
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert "CDS_CLIENT_AUTH='required'" in done.stderr
+    assert "CDS_TRUST_FILE: missing" in done.stderr
 
 
 def test_the_log_is_json_and_names_no_patient():
     with running() as (base, process):
         requests.post(f"{base}{SERVICE}", json=case_request(), timeout=5)
-        process.terminate()
-        _, log = process.communicate(timeout=30)
+        log = process.end()
     lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     assert any(line["event"] == "call" and line.get("recommended") for line in lines)
     assert "synthetic" not in log
