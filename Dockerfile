@@ -10,10 +10,14 @@ RUN python -m venv /app \
  && /app/bin/pip install --no-cache-dir --no-deps /dist/*.whl
 
 FROM python:3.11-slim
-RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin cds
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin cds \
+ && install --directory --owner=10001 --mode=0700 /data
 COPY --from=build /app /app
 USER 10001
-# Callers are not authenticated yet: publish the port on a trusted network only.
+WORKDIR /data
+VOLUME /data
+# Callers must sign: give CDS_TRUST_FILE and CDS_PUBLIC_URL. Feedback is kept in /data unless
+# CDS_DATABASE_URL says otherwise.
 ENV CDS_HOST=0.0.0.0 CDS_PORT=8080 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 EXPOSE 8080
 STOPSIGNAL SIGTERM

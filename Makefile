@@ -2,8 +2,9 @@
 # make test    run the tests; optional parts are skipped with a line that says how to get them
 # make lint    style, types, content
 # make bench   measure against the floor and the naive way
+# make soak    half an hour of mixed load; SOAK_SECONDS=60 for a minute of it
 # make golden  write fixtures/**/expected.json and fixtures/README.md anew, for review by diff
-# make manual  write docs/clinical-manual.md anew
+# make manual  write docs/clinical-manual.md and docs/onboarding-sheet.md anew
 # make fhir-server  install the FHIR server that integration tests read from (needs npm)
 # make lock    resolve requirements/*.txt anew, with hashes
 
@@ -11,7 +12,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test lint bench golden manual fhir-server lock clean
+.PHONY: run test lint bench soak golden manual fhir-server lock clean
 
 run: .venv/run.done
 	CDS_CLIENT_AUTH=$${CDS_CLIENT_AUTH-off} \
@@ -29,11 +30,15 @@ lint: .venv/dev.done
 bench: .venv/dev.done
 	$(BIN)/python benchmarks/run.py
 
+soak: .venv/dev.done
+	$(BIN)/python benchmarks/soak.py --seconds $(or $(SOAK_SECONDS),1800)
+
 golden: .venv/dev.done
 	$(BIN)/python tests/golden/write.py
 
 manual: .venv/dev.done
 	$(BIN)/cds-service manual > docs/clinical-manual.md
+	$(BIN)/cds-service onboarding-sheet --url https://cds.example.org > docs/onboarding-sheet.md
 
 fhir-server:
 	cd tests/integration/fhir_server && npm ci --omit=dev --ignore-scripts --silent

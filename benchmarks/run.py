@@ -108,16 +108,22 @@ def _running(target: str, server: str) -> Iterator[str]:
         command = [bin_folder / "gunicorn", "--workers", "1", "--bind", f"127.0.0.1:{port}",
                    "--log-level", "error", f"{target}()"]  # fmt: skip
     environment = {k: v for k, v in os.environ.items() if not k.startswith("CDS_")}
-    process = subprocess.Popen(
-        [str(part) for part in command], cwd=ROOT, env=environment | {"PYTHONPATH": str(ROOT)},
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        _wait(port)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(30)
+    with tempfile.TemporaryDirectory() as folder:
+        environment |= {
+            "PYTHONPATH": str(ROOT),
+            "CDS_CLIENT_AUTH": "off",
+            "CDS_DATABASE_URL": f"sqlite:///{folder}/cds-service.db",
+            "CDS_RATE_LIMIT": "100000000 per minute",
+        }
+        process = subprocess.Popen(
+            [str(part) for part in command], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL
+        )
+        try:
+            _wait(port)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(30)
 
 
 def _wait(port: int) -> None:

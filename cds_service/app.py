@@ -30,7 +30,7 @@ from cds_service.pipeline import Pipeline
 from cds_service.recommendations import SAYS
 from cds_service.settings import Settings, split
 from cds_service.trust.egress import Egress
-from cds_service.web import errors, feedback, health, logs, reports, routes, traces
+from cds_service.web import body, errors, feedback, health, logs, reports, routes, traces
 from cds_service.web.audit import Audit
 from cds_service.web.guard import Guard
 from cds_service.web.logs import Observer
@@ -75,13 +75,14 @@ def create_app(
         store=store,
         recorder=Recorder(store, settings.retention_days, metrics.lost),
         metrics=metrics,
-        audit=Audit(settings.audit_file, content.version),
+        audit=_audit(settings, content),
     )
     app = Flask("cds_service", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.extensions["parts"] = parts
     for pages in _blueprints(parts):
         app.register_blueprint(pages)
+    body.register(app)
     logs.register(app, _observers(parts))
     errors.register(app, metrics)
     routes.allow_origins(app, settings.origins)
@@ -115,8 +116,13 @@ def _blueprints(parts: Parts) -> Iterator[Blueprint]:
 def _observers(parts: Parts) -> list[Observer]:
     """Who is told of each call that is answered."""
     traced = traces.observer(parts.settings.traces)
-    observers: list[Observer] = [logs.write_line, parts.audit.observe, parts.metrics.observe]
-    return [*observers, traced] if traced else observers
+    audited = parts.audit.observe if parts.audit else None
+    optional = [observer for observer in (audited, traced) if observer]
+    return [logs.write_line, parts.metrics.observe, *optional]
+
+
+def _audit(settings: Settings, content: Content) -> Audit | None:
+    return Audit(settings.audit_file, content.version) if settings.audit_file else None
 
 
 def check_start(settings: Settings) -> None:
@@ -129,7 +135,7 @@ def check_start(settings: Settings) -> None:
     content = load_clinical_content()
     _offered(content, settings)
     Guard(settings, Egress())
-    Audit(settings.audit_file, content.version)
+    _audit(settings, content)
     traces.check(settings.traces)
     store = open_store(settings)
     with suppress(Unavailable):

@@ -19,6 +19,7 @@ from cds_service.errors import CallError, ContentError, SettingError, Unavailabl
 from cds_service.feedback import report
 from cds_service.hooks.catalogue import Service, services
 from cds_service.manual import Manual
+from cds_service.onboarding import as_html, sheet
 from cds_service.pipeline import Answer, Pipeline
 from cds_service.web import logs
 
@@ -89,6 +90,17 @@ def check_content() -> None:
 def manual() -> None:
     """Print the clinical manual: every criterion, number, sentence and code, with its source."""
     click.echo(str(Manual(load_clinical_content())), nl=False)
+
+
+@main.command("onboarding-sheet")
+@click.option("--url", help="Base URL by which EHRs reach the service; default: of the settings.")
+@click.option("--format", "form", type=click.Choice(["markdown", "html"]), default="markdown",
+              show_default=True, help="How to print it.")  # fmt: skip
+def onboarding_sheet(url: str | None, form: str) -> None:
+    """Print what an EHR must be told: services, prefetch templates, scopes, audiences."""
+    base_url = (url or read_settings().base_url).rstrip("/")
+    text = sheet(services(load_clinical_content()), base_url)
+    click.echo(as_html(text) if form == "html" else text, nl=False)
 
 
 @main.command()

@@ -51,8 +51,8 @@ class Settings(BaseSettings):
     )
     rate_limit: str = Field(
         "1200 per minute",
-        description="Most calls of one issuer or tenant, in the words of the `limits` library; "
-        "more get 429.",
+        description="Most calls of one signing issuer, or of each of its tenants, in the words of "
+        "the `limits` library; more get 429.",
     )
     deadline_ms: int = Field(
         450,
@@ -83,8 +83,8 @@ class Settings(BaseSettings):
     )
     audit_file: Path | None = Field(
         None,
-        description="File to which one line per call is appended. Default: the audit lines go to "
-        "the log.",
+        description="File to which one line per call is appended, for the record. The log tells "
+        "the same.",
     )
     traces: str = Field(
         "off",

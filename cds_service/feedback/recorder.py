@@ -17,8 +17,9 @@ from cds_service.feedback.store import Store, oldest_kept
 log = logging.getLogger(__name__)
 
 _ROOM = 20_000  # cards that may wait; beyond that, what was shown is counted as lost
-_BATCH = 500
-_PAUSE = 0.5  # seconds
+_BATCH = 100  # cards a time: while they are written, a clinician may wait for the interpreter
+_PAUSE = 0.5  # seconds, for a batch to fill
+_BREATH = 0.01  # seconds between two full batches
 _SWEEP = 3600.0  # seconds between two deletions of what is too old
 
 
@@ -70,7 +71,7 @@ class Recorder:
         """What waits, as soon as something does and a moment has passed."""
         found = [self._waiting.get()]
         if found[0] is not None:
-            time.sleep(_PAUSE)
+            time.sleep(_PAUSE if self._waiting.qsize() < _BATCH else _BREATH)
         while len(found) < _BATCH:
             try:
                 found.append(self._waiting.get_nowait())

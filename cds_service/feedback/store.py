@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -52,8 +52,8 @@ class Store:
     def note_shown(self, cards: Sequence[Shown]) -> None:
         """Note cards that were sent. Raises Unavailable."""
         with self._begin() as connection:
-            for card in cards:
-                _insert(connection, shown, asdict(card))
+            insert = _INSERT[connection.dialect.name](shown).on_conflict_do_nothing()
+            connection.execute(insert, [_columns(card) for card in cards])
 
     def forget(self, before: datetime) -> int:
         """Delete what is older; how many rows. Raises Unavailable."""
@@ -99,7 +99,7 @@ class Store:
         comment, encrypted = self._box.close(fact.comment)
         return {
             "digest": _digest(fact, self._box.secret),
-            **asdict(fact),
+            **_columns(fact),
             "suggestions": " ".join(fact.suggestions),
             "comment": comment,
             "comment_encrypted": encrypted,
@@ -166,6 +166,11 @@ def _insert(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) 
     statement = _INSERT[connection.dialect.name](table).values(**row).on_conflict_do_nothing()
     key = next(iter(table.primary_key))
     return len(connection.execute(statement.returning(key)).all())
+
+
+def _columns(row: Shown | Fact) -> dict[str, Any]:
+    """As a row; `dataclasses.asdict` would copy every value, at several times the cost."""
+    return {column.name: getattr(row, column.name) for column in fields(row)}
 
 
 def _digest(fact: Fact, secret: bytes) -> str:

@@ -18,16 +18,22 @@ _FIELDS = (
 
 class Audit:
     """
-    Appends to a file, or to the log.
+    Appends to a file.
 
     A file that is moved away by logrotate is opened anew. A line is one write, so that several
     processes may append to one file.
     """
 
-    def __init__(self, path: Path | None, content_version: str) -> None:
+    def __init__(self, path: Path, content_version: str) -> None:
         """Open the file. Raises SettingError if that cannot be done."""
+        try:
+            self._file = WatchedFileHandler(path, encoding="utf-8")
+        except OSError as error:
+            raise SettingError(f"CDS_AUDIT_FILE={path}: {error.strerror}") from None
+        self._file.setFormatter(JsonFormatter())
+        self._log = logging.Logger("cds_service.audit", logging.INFO)  # whatever level the log has
+        self._log.addHandler(self._file)
         self._version = content_version
-        self._log = logging.getLogger("cds_service.audit") if path is None else _appending(path)
 
     def observe(self, call: Call, response: Response, route: str) -> None:
         """Append the line of one call; calls that ask for no card or keep no feedback have none."""
@@ -45,17 +51,4 @@ class Audit:
 
     def close(self) -> None:
         """Let go of the file, for an application that ends before its process."""
-        for handler in self._log.handlers:
-            handler.close()
-
-
-def _appending(path: Path) -> logging.Logger:
-    """A logger of its own, whatever level the log has."""
-    try:
-        handler = WatchedFileHandler(path, encoding="utf-8")
-    except OSError as error:
-        raise SettingError(f"CDS_AUDIT_FILE={path}: {error.strerror}") from None
-    handler.setFormatter(JsonFormatter())
-    logger = logging.Logger("cds_service.audit", logging.INFO)
-    logger.addHandler(handler)
-    return logger
+        self._file.close()

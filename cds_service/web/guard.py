@@ -50,7 +50,8 @@ class Guard:
         """
         caller = self._identified(paths)
         note(issuer=caller.name)
-        self._limiter.check(caller)
+        if caller.issuer is not None:
+            self._limiter.check(caller)
         return caller
 
     def check_discovery(self, path: str) -> None:

@@ -16,7 +16,6 @@ from flask import Flask, Response, g, request
 log = logging.getLogger("cds_service.access")
 CORRELATION_HEADER = "X-Correlation-Id"
 _encode = msgspec.json.Encoder().encode
-_NOT_LOGGED = frozenset({"cards", "tenant", "feedback"})  # they are told in the audit line
 
 
 class JsonFormatter(logging.Formatter):
@@ -86,7 +85,6 @@ def note(**fields: Any) -> None:
 def write_line(call: Call, response: Response, route: str) -> None:
     """The observer that writes the log."""
     if log.isEnabledFor(logging.INFO):
-        told = {name: value for name, value in call.fields.items() if name not in _NOT_LOGGED}
         fields = {
             "correlationId": call.id,
             "method": request.method if route != "unknown" else "other",
@@ -94,7 +92,7 @@ def write_line(call: Call, response: Response, route: str) -> None:
             "status": response.status_code,
             "ms": round(call.seconds * 1000, 2),
         }
-        log.info("call", extra={"fields": fields | told})
+        log.info("call", extra={"fields": fields | call.fields})
 
 
 def _begin() -> None:

@@ -26,4 +26,4 @@ class Parts:
     store: Store
     recorder: Recorder
     metrics: Metrics
-    audit: Audit
+    audit: Audit | None

@@ -85,7 +85,7 @@ def lines(client):
 
     def written():
         found = [json.loads(line) for line in stream.getvalue().splitlines()]
-        return [line for line in found if line["event"] not in ("audit", "retention")]
+        return [line for line in found if line["event"] != "retention"]
 
     yield written
     logger = logging.getLogger("cds_service")
