@@ -6,6 +6,7 @@ import copy
 import gzip
 import json
 import struct
+import time
 from urllib.parse import urlsplit
 
 import pytest
@@ -316,6 +317,19 @@ def test_every_card_shows_what_it_rests_on():
             if code not in ("review-unreadable-data", "repeat-pulmonary-function"):
                 assert "**What this rests on**" in card["detail"]
                 assert "](https://" in card["detail"]
+
+
+def test_wide_json_is_answered_in_time(client):
+    """Many thousands of members that nobody asked for, where they hurt most."""
+    body = case_request()
+    wide = {f"member{number}": number for number in range(100_000)}
+    body["prefetch"] |= wide
+    body["context"] |= wide
+    started = time.perf_counter()
+    assert topics(post(client, body))[0] == "start-mtor-inhibitor"
+    body["hookInstance"] = 5  # and on the slow way, which looks for the fault
+    assert post(client, body).status_code == 400
+    assert time.perf_counter() - started < 10
 
 
 def test_a_compressed_body_is_not_unpacked(client):

@@ -188,7 +188,7 @@ def test_comments_are_encrypted_when_there_is_a_key(make_client, database, tmp_p
     assert len(Store(database, CommentBox([old])).outcomes_since(LONG_AGO)) == 1
 
 
-@pytest.mark.conformance("C094")
+@pytest.mark.conformance("C094", "C132")
 def test_the_report_adds_up_what_was_shown_and_what_became_of_it(client, database):
     cards = []
     for _ in range(3):

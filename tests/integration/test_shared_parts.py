@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import socket
+import ssl
 import subprocess
 import threading
 import time
+import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack
 from multiprocessing import get_context
@@ -23,7 +27,7 @@ from cds_service.feedback.tables import metadata
 from cds_service.trust.replay import RedisMemory
 from tests.callers import bearer, claims, trust_file
 from tests.contract.test_feedback import LONG_AGO, fact, item, shown
-from tests.processes import Redis, found, free_port, running, wait_until_up
+from tests.processes import Redis, certificate, found, free_port, running, wait_until_up
 from tests.support import ROOT, SERVICE, case_request
 
 NGINX = """
@@ -45,30 +49,31 @@ def replicas(redis_server, postgres, tmp_path_factory):
     """Two replicas of two workers behind nginx, as in deploy/, with one Redis and one database."""
     folder = tmp_path_factory.mktemp("replicas")
     port, trust = free_port(), trust_file(folder)
-    base = f"http://127.0.0.1:{port}"
+    base = f"https://127.0.0.1:{port}"
     shared = {
         "CDS_CLIENT_AUTH": "required", "CDS_TRUST_FILE": str(trust), "CDS_PUBLIC_URL": base,
         "CDS_REDIS_URL": redis_server.url, "CDS_DATABASE_URL": postgres.url, "CDS_WORKERS": "2",
     }  # fmt: skip
     with ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setenv("REQUESTS_CA_BUNDLE", str(certificate(folder)))
         bases = [stack.enter_context(running(**shared))[0] for _ in range(2)]
         stack.callback(_nginx(folder, port, bases))
         yield base, bases
 
 
 def _nginx(folder, port, bases):
-    """The configuration that deploy/ ships, with the addresses of the test and without TLS."""
+    """The configuration that deploy/ ships, with addresses and a certificate of the test."""
     text = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
     servers = "\n".join(f"server {base.removeprefix('http://')};" for base in bases)
-    text = text.replace("server cds:8080;", servers)
-    lines = [line for line in text.splitlines() if "ssl_" not in line]
-    text = "\n".join(lines).replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")
+    text = text.replace("server cds:8080;", servers).replace("/etc/nginx/tls", str(folder))
+    text = text.replace("listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;")
     (folder / "snippet.conf").write_text(text)
     (folder / "nginx.conf").write_text(NGINX.format(folder=folder, snippet=folder / "snippet.conf"))
     process = subprocess.Popen(
         [found("nginx", "/usr/sbin/nginx"), "-p", folder, "-c", folder / "nginx.conf"]
     )
-    wait_until_up(f"http://127.0.0.1:{port}/health/live", process)
+    wait_until_up(f"https://127.0.0.1:{port}/health/live", process)
 
     def stop():
         process.terminate()
@@ -137,6 +142,27 @@ def test_what_only_the_house_may_see_is_not_passed_on(replicas):
     assert requests.get(f"{base}/cds-services", timeout=10).status_code == 200
 
 
+@pytest.mark.conformance("C135")
+def test_only_tls_from_version_1_2_on(replicas):
+    base, _ = replicas
+    port = int(base.rpartition(":")[2])
+    for version, is_taken in ((ssl.TLSVersion.TLSv1_1, False), (ssl.TLSVersion.TLSv1_2, True)):
+        context = ssl.create_default_context(cafile=os.environ["REQUESTS_CA_BUNDLE"])
+        context.set_ciphers("DEFAULT:@SECLEVEL=0")  # so that it is the server who refuses
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = context.maximum_version = version
+        with socket.create_connection(("127.0.0.1", port), 5) as plain:
+            try:
+                context.wrap_socket(plain, server_hostname="127.0.0.1").close()
+            except ssl.SSLError:
+                assert not is_taken
+            else:
+                assert is_taken
+    answer = requests.get(base.replace("https", "http"), timeout=5, allow_redirects=False)
+    assert answer.status_code == 400
+
+
 def test_metrics_add_up_the_workers(replicas):
     with running(CDS_WORKERS="2") as (base, _):
         for _ in range(20):
@@ -171,6 +197,35 @@ def test_without_redis_callers_are_refused_and_with_it_again_let_in(tmp_path):
         log = process.end()
         assert "Redis unavailable: callers are refused" in log
     redis.kill()
+
+
+def test_redis_killed_and_restarted_under_load(tmp_path):
+    redis, codes, stop = Redis(), [], threading.Event()
+    shared = {"CDS_CLIENT_AUTH": "required", "CDS_TRUST_FILE": str(trust_file(tmp_path)),
+              "CDS_REDIS_URL": redis.url, "CDS_RATE_LIMIT": "100000 per minute"}  # fmt: skip
+
+    def call(base):
+        while not stop.is_set():
+            codes.append((time.monotonic(), ask(base, base).status_code))
+
+    with running(**shared) as (base, _):
+        callers = [threading.Thread(target=call, args=(base,)) for _ in range(3)]
+        for caller in callers:
+            caller.start()
+        time.sleep(0.7)
+        redis.kill()
+        time.sleep(1)
+        redis.start()
+        started = time.monotonic()
+        time.sleep(1)
+        stop.set()
+        for caller in callers:
+            caller.join(10)
+    redis.kill()
+    assert {code for _, code in codes} == {200, 503}
+    late = [code for moment, code in codes if moment > started + 0.6]
+    assert late
+    assert set(late) == {200}
 
 
 def test_tokens_are_forgotten_when_they_expire(redis_server):
