@@ -39,10 +39,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Who calls, and when the call arrived, in seconds of `time.monotonic()`."""
+    """
+    Who calls, and when the call arrived, in seconds of `time.monotonic()`.
+
+    `told` hears what was read from the FHIR server and how many milliseconds that took, also when
+    the call is refused for want of it.
+    """
 
     caller: Caller = NOBODY
     arrived: float = field(default_factory=time.monotonic)
+    told: Callable[[Completed, float], None] = lambda *_: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +60,6 @@ class Answer:
     judgements: tuple[Judgement, ...]
     cards: tuple[Card, ...]
     dangling: int = 0  # selections that point to no order
-    read: tuple[str, ...] = ()  # prefetch keys that were asked of the FHIR server
-    waited_ms: float = 0.0  # for that server
-    problems: Mapping[str, str] = field(default_factory=dict)  # and those that did not come
 
 
 class Pipeline:
@@ -106,9 +109,7 @@ class Pipeline:
         day = as_of or self.today()
         thresholds = self.content.thresholds_on(day)
         drafts = _drafts(request)
-        started = time.monotonic()
         known = self._completed(service, request, drafts, call)
-        waited = round((time.monotonic() - started) * 1000, 2)
         check_required(known.answers, service.required, known.problems)
         check_patient(known.answers["patient"], request.patient_id)
         patient = self._extractor.extract(
@@ -120,10 +121,7 @@ class Pipeline:
             called = Called(request.patient_id, drafts.raw, self._asked_by(service))
             composer = self._composer_for(call.caller)
             cards = composer.cards(judgements, patient, thresholds, called)
-        return Answer(
-            request, patient, judgements, tuple(cards), drafts.dangling, known.read, waited,
-            known.problems,
-        )  # fmt: skip
+        return Answer(request, patient, judgements, tuple(cards), drafts.dangling)
 
     def _judge(
         self, patient: PatientSnapshot, thresholds: Thresholds, day: date
@@ -153,9 +151,12 @@ class Pipeline:
             return Completed(answers)
         source = self._source(server, request.token, call)
         ordered = [d.record for d in (*drafts.judged, *drafts.background) if d.record is not None]
-        return self._completer.complete(
+        started = time.monotonic()
+        known = self._completer.complete(
             answers, service.prefetch, service.required, request.patient_id, source, ordered
         )
+        call.told(known, (time.monotonic() - started) * 1000)
+        return known
 
     def _source(self, server: FhirServer, token: str, call: Call) -> Source:
         egress = self._egress

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from cds_service.feedback.store import Store
 
 UNKNOWN = "(card not known)"
+_MOST_COMMENTS = 500  # the newest: nobody reads more, and each is decrypted
 _COLUMNS = (
     "recommendation", "content version", "shown", "accepted", "overridden", "no feedback",
     "reasons", "comments",
@@ -70,24 +71,19 @@ def report(store: Store, since: datetime) -> list[Row]:
 
     for counted in store.shown_since(since):
         row(counted).shown = counted["shown"]
-    for fact in _last_words(store.outcomes_since(since)):
-        _add(row(fact), fact)
+    for counted in store.outcomes_since(since):
+        _add(row(counted), counted)
+    for said in store.comments_since(since, _MOST_COMMENTS):
+        row(said).comments.append(said["comment"])
     return sorted(rows.values(), key=lambda r: (r.recommendation, r.content_version))
 
 
-def _last_words(facts: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
-    """Of each card the latest; facts come in the order in which they happened."""
-    return {fact["card"]: fact for fact in facts}.values()
-
-
-def _add(row: Row, fact: Mapping[str, Any]) -> None:
-    if fact["outcome"] == "accepted":
-        row.accepted += 1
+def _add(row: Row, counted: Mapping[str, Any]) -> None:
+    if counted["outcome"] == "accepted":
+        row.accepted += counted["count"]
     else:
-        row.overridden += 1
-        row.reasons[fact["reason_code"] or "no reason given"] += 1
-    if fact["comment"]:
-        row.comments.append(fact["comment"])
+        row.overridden += counted["count"]
+        row.reasons[counted["reason_code"] or "no reason given"] += counted["count"]
 
 
 def as_table(rows: list[Row]) -> str:

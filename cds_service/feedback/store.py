@@ -39,15 +39,14 @@ class Store:
         self._box = box
         self._is_current = False
 
-    def keep(self, facts: Sequence[Fact]) -> int:
+    def keep(self, facts: Sequence[Fact]) -> list[Fact]:
         """
-        Keep feedback, all or none; how many of the facts are new.
+        Keep feedback, all or none; the facts that are new.
 
         When this returns they are on disk. Raises Unavailable when they cannot be kept.
         """
-        rows = {row["digest"]: row for row in map(self._row, facts)}
         with self._begin() as connection:
-            return sum(_insert(connection, feedback, row) for row in rows.values())
+            return [fact for fact in facts if _is_new(connection, self._row(fact))]
 
     def note_shown(self, cards: Sequence[Shown]) -> None:
         """Note cards that were sent. Raises Unavailable."""
@@ -72,16 +71,26 @@ class Store:
 
     def outcomes_since(self, since: datetime) -> list[Mapping[str, Any]]:
         """
-        What became of the cards shown since then: each fact with the card it is about.
+        What became of the cards shown since then, counted by the database.
 
-        A card that is not known, because it was shown long ago or elsewhere, has no
-        `recommendation`. Raises Unavailable.
+        A card counts once, by the last that was said of it. One that is not known, because it was
+        shown long ago or elsewhere, has no `recommendation`. Raises Unavailable.
         """
+        last = _last_words(since)
+        columns = [last.c[name] for name in _COUNTED]
+        query = sa.select(*columns, sa.func.count().label("count")).where(last.c.place == 1)
+        with self._begin() as connection:
+            rows = connection.execute(query.group_by(*columns))
+            return [dict(row) for row in rows.mappings()]
+
+    def comments_since(self, since: datetime, most: int) -> list[Mapping[str, Any]]:
+        """The newest comments on these cards, each with its recommendation. Raises Unavailable."""
+        last = _last_words(since)
         query = (
-            sa.select(feedback, shown.c.recommendation, shown.c.content_version)
-            .join_from(feedback, shown, feedback.c.card == shown.c.card, isouter=True)
-            .where(sa.func.coalesce(shown.c.shown_at, feedback.c.received_at) >= since)
-            .order_by(feedback.c.happened_at, feedback.c.received_at)
+            sa.select(last)
+            .where(last.c.place == 1, last.c.comment.is_not(None))
+            .order_by(last.c.happened_at.desc())
+            .limit(most)
         )
         with self._begin() as connection:
             return [self._opened(dict(row)) for row in connection.execute(query).mappings()]
@@ -135,6 +144,23 @@ class Store:
             self._is_current = True
 
 
+_COUNTED = ("recommendation", "content_version", "outcome", "reason_code")
+
+
+def _last_words(since: datetime) -> sa.Subquery:
+    """Each fact with its card; the last that was said of a card has the `place` 1."""
+    place = sa.func.row_number().over(
+        partition_by=feedback.c.card,
+        order_by=(feedback.c.happened_at.desc(), feedback.c.received_at.desc()),
+    )
+    return (
+        sa.select(feedback, shown.c.recommendation, shown.c.content_version, place.label("place"))
+        .join_from(feedback, shown, feedback.c.card == shown.c.card, isouter=True)
+        .where(sa.func.coalesce(shown.c.shown_at, feedback.c.received_at) >= since)
+        .subquery()
+    )
+
+
 def _engine(url: str) -> sa.Engine:
     kind = sa.make_url(url).get_backend_name()
     if kind == "sqlite":
@@ -161,11 +187,10 @@ def _begin_at_once(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _insert(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> int:
-    """Insert unless it is there already; 1 if it is new."""
-    statement = _INSERT[connection.dialect.name](table).values(**row).on_conflict_do_nothing()
-    key = next(iter(table.primary_key))
-    return len(connection.execute(statement.returning(key)).all())
+def _is_new(connection: sa.Connection, row: Mapping[str, Any]) -> bool:
+    """Insert feedback unless it is there already."""
+    statement = _INSERT[connection.dialect.name](feedback).values(**row).on_conflict_do_nothing()
+    return connection.execute(statement.returning(feedback.c.digest)).first() is not None
 
 
 def _columns(row: Shown | Fact) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import msgspec
 
 from cds_service.errors import CallError
 from cds_service.fhir import wire
+from cds_service.fhir.versions_read import refuse_older_version
 
 
 class State(StrEnum):
@@ -49,6 +50,12 @@ class Answer:
 ABSENT = Answer(State.ABSENT)
 _FAILED = Answer(State.FAILED)
 _EMPTY = Answer(State.ANSWERED)
+
+
+class _Issue(wire.Wire):
+    """What an OperationOutcome says."""
+
+    severity: str | None = None
 
 
 class Prefetch(wire.Wire):
@@ -97,6 +104,7 @@ _BUNDLES: dict[str, msgspec.json.Decoder[Any]] = {
 _SINGLES: dict[str, msgspec.json.Decoder[Any]] = {
     key: msgspec.json.Decoder(_TYPES.get(key, wire.Record)) for key in KEYS
 }
+_ISSUES = msgspec.json.Decoder(list[_Issue])
 _RAW_BUNDLE = msgspec.json.Decoder(wire.RawBundle)
 _ANYTHING = msgspec.json.Decoder()
 
@@ -161,9 +169,31 @@ def _decoded(key: str, value: Any) -> Answer:
 
 
 def _bundle(bundle: wire.Bundle[Any]) -> Answer:
-    found = [entry.resource for entry in bundle.entry]
-    more = next_link(bundle)
-    return Answer(_state(more), _results(found), more=more)
+    return _answered([entry.resource for entry in bundle.entry], next_link(bundle))
+
+
+def _answered(found: Sequence[Any], more: str | None, bad: Sequence[Malformed] = ()) -> Answer:
+    """
+    The results of a search.
+
+    It may add an OperationOutcome: a hint, or the word that it failed, wholly or in part.
+    """
+    results = _results(found)
+    failed = any(_is_failure(resource) for resource in found)
+    if failed and not results and not bad:
+        return _FAILED
+    state = State.ANSWERED if more is None and not failed else State.PARTIAL
+    return Answer(state, results, tuple(bad), more)
+
+
+def _is_failure(resource: Any) -> bool:
+    if resource is None or resource.resourceType != "OperationOutcome":
+        return False
+    try:
+        issues = _ISSUES.decode(resource.issue) if resource.issue else []
+    except msgspec.ValidationError:
+        return False
+    return any(issue.severity in ("error", "fatal") for issue in issues)
 
 
 def read_answer(key: str, raw: msgspec.Raw | bytes | None) -> Answer:
@@ -201,10 +231,6 @@ def next_link(bundle: wire.RawBundle | wire.Bundle[Any]) -> str | None:
     return next((link.url or "" for link in bundle.link if link.relation == "next"), None)
 
 
-def _state(more: str | None) -> State:
-    return State.ANSWERED if more is None else State.PARTIAL
-
-
 def _single(key: str, resource_type: str | None, body: bytes) -> Answer:
     """A bare resource instead of a Bundle: right for a read, tolerated for a search."""
     if resource_type == "OperationOutcome":
@@ -227,8 +253,7 @@ def _untyped(key: str, body: bytes) -> Answer:
     for entry in bundle.entry:
         if bytes(entry.resource) not in (b"", b"null"):
             _sort(key, bytes(entry.resource), good, bad)
-    more = next_link(bundle)
-    return Answer(_state(more), _results(good), tuple(bad), more)
+    return _answered(good, next_link(bundle), bad)
 
 
 def _bare(key: str, resource_type: str | None, body: bytes) -> Answer:
@@ -253,24 +278,6 @@ def _malformed(key: str, body: bytes) -> Malformed:
     refuse_older_version(key, content)
     reference = f"{_EXPECTED[key]}/{content.get('id')}"
     return Malformed(key, reference, tuple(_salvaged_codings(content.get("code"))))
-
-
-def refuse_older_version(key: str, content: Mapping[str, Any]) -> None:
-    """
-    Raise CallError (412) for a Condition as DSTU2 and STU3 write it.
-
-    Its status is a bare word there, and the patient is named by `patient` in DSTU2.
-    """
-    if content.get("resourceType") == "Condition" and isinstance(
-        content.get("clinicalStatus") or content.get("verificationStatus"), str
-    ):
-        raise unread_version("DSTU2" if "patient" in content else "STU3", f"prefetch key: {key}")
-
-
-def unread_version(version: str, where: str) -> CallError:
-    """The refusal of a version of FHIR that is not read."""
-    text = f"The data are FHIR {version}; this service reads R4, R4B and R5."
-    return CallError(412, "not-supported", text, where)
 
 
 def _salvaged_codings(code: object) -> Iterator[wire.Coding]:

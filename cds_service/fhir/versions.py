@@ -11,7 +11,7 @@ import msgspec
 
 from cds_service.errors import FetchError
 from cds_service.fhir.client import Server
-from cds_service.fhir.prefetch import unread_version
+from cds_service.fhir.versions_read import unread_version
 
 _KEPT = 3600.0  # seconds
 _WAIT = 5.0  # seconds that the answer may take, behind the back of the call

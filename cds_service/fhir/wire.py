@@ -124,6 +124,7 @@ class Observation(Wire):
     bodySite: Raw = Raw()
     method: Raw = Raw()
     note: Raw = Raw()
+    issue: Raw = Raw()  # of an OperationOutcome among the results
 
 
 class Condition(Wire):
@@ -139,6 +140,7 @@ class Condition(Wire):
     onsetDateTime: str | None = None
     onsetPeriod: Period | None = None
     recordedDate: str | None = None
+    issue: Raw = Raw()  # of an OperationOutcome among the results
 
 
 class Range(Wire):
@@ -237,6 +239,7 @@ class Record(Wire):
     reasonCode: Raw = Raw()
     reasonReference: Raw = Raw()
     contained: tuple[Record, ...] = ()
+    issue: Raw = Raw()  # of an OperationOutcome among the results
 
 
 class Extension(Wire):

@@ -30,10 +30,10 @@ def blueprint(parts: Parts) -> Blueprint:
         now = datetime.now(UTC).replace(tzinfo=None)
         facts = [_fact(item, service.id, caller.name, now) for item in items]
         new = parts.store.keep(facts)
-        outcomes = Counter(item.outcome for item in items)
-        note(feedback={"items": len(items), "new": new, **outcomes})
-        for item in items[:new]:
-            parts.metrics.kept(item.outcome)
+        outcomes = Counter(fact.outcome for fact in new)
+        note(feedback={"items": len(items), "new": outcomes})
+        for fact in new:
+            parts.metrics.kept(fact.outcome)
         return Response(status=204)
 
     return pages

@@ -15,6 +15,7 @@ from flask_cors import CORS
 from cds_service.domain.outcomes import Recommended, Undetermined
 from cds_service.errors import CallError
 from cds_service.feedback.model import Shown
+from cds_service.fhir.completion import Completed
 from cds_service.hooks.cards import Card
 from cds_service.hooks.catalogue import Service
 from cds_service.pipeline import Answer, Call
@@ -45,7 +46,7 @@ def blueprint(parts: Parts) -> Blueprint:
         caller = parts.guard.caller(f"/cds-services/{service_id}")
         service = service_of(parts, service_id)
         note(service=service.id, tenant=caller.tenant)
-        made = Call(caller, current_call().began)
+        made = Call(caller, current_call().began, _note_reads)
         answer = parts.pipeline.answer(service, read_body(), call=made)
         _note(answer)
         version = parts.pipeline.content.version
@@ -103,8 +104,11 @@ def _note(answer: Answer) -> None:
             for card in answer.cards
         ],
     )
-    if answer.read:
-        note(fhirRead=answer.read, fhirProblems=answer.problems, fhirMs=answer.waited_ms)
+
+
+def _note_reads(known: Completed, waited_ms: float) -> None:
+    if known.read:
+        note(fhirRead=known.read, fhirProblems=known.problems, fhirMs=round(waited_ms, 2))
 
 
 def _shown(cards: tuple[Card, ...], service: str, issuer: str, version: str) -> Iterator[Shown]:

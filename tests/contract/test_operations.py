@@ -109,8 +109,9 @@ def test_metrics_count_reads_of_the_fhir_server(make_client, tmp_path):
         body = case_request()
         body["prefetch"] = {}
         post(client, body | granted(base))
-    assert metric(client, 'cds_fhir_reads_total{key="allergies",result="timeout"}') == 1
-    assert metric(client, "cds_fhir_seconds_count") == 1
+    assert metric(client, 'cds_fhir_reads_total{key="allergies",result="timeout"}') == 2
+    assert metric(client, 'cds_fhir_reads_total{key="conditions",result="timeout"}') == 1
+    assert metric(client, "cds_fhir_seconds_count") == 2
 
 
 def reading(make_client, tmp_path, base, **changed):

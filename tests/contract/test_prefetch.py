@@ -64,7 +64,8 @@ def test_an_optional_search_that_failed_is_told(client, key):
 @pytest.mark.conformance("C067", "C068", "C071", "C069")
 @pytest.mark.parametrize("key", [k for k in (*REQUIRED, *OPTIONAL) if k != "patient"])
 def test_every_way_of_saying_nothing_there_is_the_same(client, key):
-    outcome = {"resource": FAILED, "search": {"mode": "outcome"}}
+    hint = {"resourceType": "OperationOutcome", "issue": [{"severity": "warning"}]}
+    outcome = {"resource": hint, "search": {"mode": "outcome"}}
     empty = {"resourceType": "Bundle", "type": "searchset", "total": 0}
     answers = [
         ask(client, key, value)
@@ -72,6 +73,21 @@ def test_every_way_of_saying_nothing_there_is_the_same(client, key):
     ]
     assert all(answer.status_code == 200 for answer in answers)
     assert len({str(strip(answer.get_json())) for answer in answers}) == 1
+
+
+@pytest.mark.conformance("C070", "C071")
+@pytest.mark.parametrize("severity", ["error", "fatal"])
+def test_a_search_that_says_that_it_failed_is_not_empty(client, severity):
+    outcome = {"resourceType": "OperationOutcome", "issue": [{"severity": severity}]}
+    failed = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": outcome}]}
+    assert_refused(ask(client, "observations", failed), 412, "prefetch key: observations")
+    answer = ask(client, "allergies", failed)
+    assert "`search allergies`" in answer.get_data(as_text=True)
+    body = case_request()
+    body["prefetch"]["observations"]["entry"].append({"resource": outcome})
+    answer = post(client, body)
+    assert topics(answer) == ["start-mtor-inhibitor"]
+    assert "Only a first page was sent" in details(answer)
 
 
 @pytest.mark.conformance("C067", "C076")

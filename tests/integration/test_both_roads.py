@@ -71,8 +71,10 @@ def test_same_cards_by_both_roads(fhir_server, reading, offered, case, search):
     bare |= {"fhirServer": base,
              "fhirAuthorization": {"access_token": "t", "token_type": "Bearer"}}  # fmt: skip
     server = Listed(base, post=search == "post", private=True)
-    call = Call(Caller("test", fhir_servers=(server,)))
+    problems = {}
+    caller = Caller("test", fhir_servers=(server,))
+    call = Call(caller, told=lambda known, _: problems.update(known.problems))
     by_prefetch = reading.answer(service, json.dumps(whole).encode(), as_of)
     by_server = reading.answer(service, json.dumps(bare).encode(), as_of, call)
-    assert not by_server.problems
+    assert problems == {}
     assert strip({"cards": [*by_server.cards]}) == strip({"cards": [*by_prefetch.cards]})

@@ -22,12 +22,14 @@ from alembic.migration import MigrationContext
 
 from cds_service.errors import Unavailable
 from cds_service.feedback.comments import CommentBox
+from cds_service.feedback.report import report
 from cds_service.feedback.store import Store
 from cds_service.feedback.tables import metadata
 from cds_service.trust.replay import RedisMemory
 from tests.callers import bearer, claims, trust_file
 from tests.contract.test_feedback import LONG_AGO, fact, item, shown
 from tests.processes import Redis, certificate, found, free_port, running, wait_until_up
+from tests.rows import facts
 from tests.support import ROOT, SERVICE, case_request
 
 NGINX = """
@@ -125,13 +127,14 @@ def test_feedback_given_to_any_replica_is_in_one_report(replicas, postgres):
                 headers=bearer(audience(base, path)), timeout=10,
             )  # fmt: skip
             assert answer.status_code == 204
-    store = Store(postgres.url, CommentBox([]))
     for _ in range(50):  # what was shown is noted a moment later
-        rows = [row for row in store.outcomes_since(LONG_AGO) if row["card"] in uuids]
+        rows = [row for row in facts(postgres.url) if row["card"] in uuids]
         if all(row["recommendation"] for row in rows):
             break
         time.sleep(0.1)
     assert [row["recommendation"] for row in rows] == ["start-mtor-inhibitor"] * 3
+    store = Store(postgres.url, CommentBox([]))
+    assert sum(row.overridden for row in report(store, LONG_AGO)) == 3
     store.close()
 
 
@@ -284,8 +287,8 @@ def test_postgresql_keeps_what_sqlite_keeps(postgres):
     store = Store(postgres.url, CommentBox([]))
     when = LONG_AGO.replace(year=2020)
     store.note_shown([shown("p1", when)])
-    assert store.keep([fact("p1", when)]) == 1
-    assert store.keep([fact("p1", when)]) == 0
+    assert store.keep([fact("p1", when)]) == [fact("p1", when)]
+    assert store.keep([fact("p1", when)]) == []
     assert store.forget(when.replace(year=2021)) == 2
     store.close()
 
@@ -326,9 +329,7 @@ def test_nothing_acknowledged_is_lost(kind, postgres, tmp_path):
         stop.set()
         for thread in threads:
             thread.join()
-    store = Store(url, CommentBox([]))
-    there = {row["card"] for row in store.outcomes_since(LONG_AGO)}
-    store.close()
+    there = {row["card"] for row in facts(url)}
     assert len(acknowledged) > 20
     assert set(acknowledged) <= there
 
