@@ -5,6 +5,7 @@
 # make soak    half an hour of mixed load; SOAK_SECONDS=60 for a minute of it
 # make golden  write fixtures/**/expected.json and fixtures/README.md anew, for review by diff
 # make manual  write docs/clinical-manual.md and docs/onboarding-sheet.md anew
+# make app     build the scripts of the pages from frontend/ into the package (needs npm)
 # make fhir-server  install the FHIR server that integration tests read from (needs npm)
 # make lock    resolve requirements/*.txt anew, with hashes
 
@@ -12,7 +13,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test lint bench soak golden manual fhir-server lock clean
+.PHONY: run test lint bench soak golden manual app fhir-server lock clean
 
 run: .venv/run.done
 	CDS_CLIENT_AUTH=$${CDS_CLIENT_AUTH-off} \
@@ -39,6 +40,9 @@ golden: .venv/dev.done
 manual: .venv/dev.done
 	$(BIN)/cds-service manual > docs/clinical-manual.md
 	$(BIN)/cds-service onboarding-sheet --url https://cds.example.org > docs/onboarding-sheet.md
+
+app:
+	cd frontend && npm ci --ignore-scripts --silent && npm run --silent build
 
 fhir-server:
 	cd tests/integration/fhir_server && npm ci --omit=dev --ignore-scripts --silent

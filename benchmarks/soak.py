@@ -247,7 +247,7 @@ def run(seconds: float) -> int:
         trust = trust_file(folder, fhir_servers=[{"url": fhir, "private": True}])
         base, process = stack.enter_context(running(
             CDS_WORKERS="2", CDS_CLIENT_AUTH="required", CDS_TRUST_FILE=str(trust),
-            CDS_RATE_LIMIT="1000000 per minute", CDS_LOG_LEVEL="warning",
+            CDS_RATE_LIMIT="1000000 per minute", CDS_LOG_LEVEL="warning", CDS_DEADLINE_MS="5000",
             CDS_AUDIT_FILE=str(folder / "audit.jsonl"),
         ))  # fmt: skip
         until = time.monotonic() + seconds

@@ -30,7 +30,7 @@ from cds_service.pipeline import Pipeline
 from cds_service.recommendations import SAYS
 from cds_service.settings import Settings, split
 from cds_service.trust.egress import Egress
-from cds_service.web import body, errors, feedback, health, logs, reports, routes, traces
+from cds_service.web import body, errors, feedback, health, logs, reports, routes, smart, traces
 from cds_service.web.audit import Audit
 from cds_service.web.guard import Guard
 from cds_service.web.logs import Observer
@@ -65,6 +65,7 @@ def create_app(
             icon=f"{settings.base_url}/icon.png",
             max_cards=settings.max_cards,
             profile=PROFILES[settings.client_profile],
+            app_url=f"{settings.base_url}/smart/launch.html",
             egress=egress,
             deadline=settings.deadline_ms / 1000,
             today=today,
@@ -109,8 +110,9 @@ def _blueprints(parts: Parts) -> Iterator[Blueprint]:
     yield feedback.blueprint(parts)
     yield health.blueprint(parts)
     yield reports.blueprint(parts, shared_metrics())
+    yield smart.blueprint(parts)
     if parts.settings.demo_is_on:
-        yield demo.blueprint(parts.pipeline, parts.offered)
+        yield demo.blueprint(parts)
 
 
 def _observers(parts: Parts) -> list[Observer]:

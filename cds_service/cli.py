@@ -13,11 +13,11 @@ import requests
 
 from cds_service import __version__
 from cds_service.app import check_start, load_clinical_content, open_store
-from cds_service.domain.outcomes import NotIndicated, Outcome, Recommended
 from cds_service.environment import load_settings, read_settings
 from cds_service.errors import CallError, ContentError, SettingError, Unavailable
+from cds_service.explain import kind_of, reasons_of
 from cds_service.feedback import report
-from cds_service.hooks.catalogue import Service, services
+from cds_service.hooks.catalogue import named_in, services
 from cds_service.manual import Manual
 from cds_service.onboarding import as_html, sheet
 from cds_service.pipeline import Answer, Pipeline
@@ -62,8 +62,10 @@ def evaluate(request_file: Path, as_of: object, explain: bool) -> None:
     pipeline = Pipeline(load_clinical_content(), icon="http://localhost/icon.png", max_cards=50)
     body = request_file.read_bytes()
     day = date.fromisoformat(str(as_of)[:10]) if as_of else None
+    service = named_in(body, services(pipeline.content))
+    assert service is not None
     try:
-        answer = pipeline.answer(_service_for(pipeline, body), body, as_of=day)
+        answer = pipeline.answer(service, body, as_of=day)
     except CallError as error:
         where = f" ({error.diagnostics})" if error.diagnostics else ""
         _fail(f"{request_file}: {error.text}{where}")
@@ -139,12 +141,6 @@ def feedback_report(since: datetime | None, form: str) -> None:
     click.echo(writers[form](rows), nl=False)
 
 
-def _service_for(pipeline: Pipeline, body: bytes) -> Service:
-    """The service of the hook that the call names; a wrong hook is told by the first one."""
-    known = services(pipeline.content)
-    return next((s for s in known if f'"{s.hook}"'.encode() in body), known[0])
-
-
 def _show_cards(answer: Answer) -> None:
     for card in answer.cards:
         click.secho(f"{card['indicator'].upper()}  {card['summary']}", bold=True)
@@ -159,8 +155,8 @@ def _show_cards(answer: Answer) -> None:
 def _show_judgements(answer: Answer, pipeline: Pipeline, day: date) -> None:
     click.secho("Every recommendation", bold=True)
     for judged in answer.judgements:
-        click.echo(f"- {judged.card}: {_kind(judged.outcome)}")
-        for reason in _reasons(judged.outcome, pipeline, day):
+        click.echo(f"- {judged.card}: {kind_of(judged.outcome)}")
+        for reason in reasons_of(pipeline, judged.outcome, pipeline.content.thresholds_on(day)):
             click.echo(f"    {_plain(reason)}")
 
 
@@ -168,24 +164,6 @@ def _plain(markdown: str) -> str:
     """Our own markdown without its marks, for a terminal."""
     text = re.sub(r"\[([^\]]+)\]\((\S+?)\)", r"\1, \2", markdown)
     return re.sub(r"\*\*|`|^\*|\*$", "", text, flags=re.MULTILINE)
-
-
-def _kind(outcome: Outcome | None) -> str:
-    if outcome is None:
-        return "FAILED"
-    names = {"Recommended": "recommended", "NotIndicated": "not indicated"}
-    return names.get(type(outcome).__name__, "undetermined")
-
-
-def _reasons(outcome: Outcome | None, pipeline: Pipeline, day: date) -> list[str]:
-    if isinstance(outcome, Recommended | NotIndicated):
-        thresholds = pipeline.content.thresholds_on(day)
-        return pipeline.writer.reasons(outcome.because, thresholds)
-    if outcome is None:
-        return []
-    facts = pipeline.content.phrases.facts
-    missing = [f"missing: {facts.get(fact, fact)}" for fact in outcome.missing]
-    return missing + [pipeline.writer.gap_line(gap) for gap in outcome.gaps]
 
 
 def _fail(message: str) -> NoReturn:

@@ -13,11 +13,13 @@ from uuid import uuid4
 
 from cds_service.composition import Composer, Judgement
 from cds_service.content.model import Content
+from cds_service.domain.course import Course
 from cds_service.domain.outcomes import NotIndicated, Outcome, Recommended, Rule, Undetermined
 from cds_service.domain.population import SETTLED
 from cds_service.domain.snapshot import DataGap, Moment, PatientSnapshot
 from cds_service.domain.thresholds import Thresholds
 from cds_service.errors import CallError
+from cds_service.fhir import prefetch
 from cds_service.fhir.client import Server
 from cds_service.fhir.completion import Completed, Completer, Source
 from cds_service.fhir.extraction import ANY_FACT, Extractor
@@ -60,6 +62,7 @@ class Answer:
     judgements: tuple[Judgement, ...]
     cards: tuple[Card, ...]
     dangling: int = 0  # selections that point to no order
+    chart: Mapping[str, prefetch.Answer] = field(default_factory=dict, repr=False)
 
 
 class Pipeline:
@@ -72,6 +75,7 @@ class Pipeline:
         icon: str,
         max_cards: int,
         profile: Profile = DEFAULT,
+        app_url: str | None = None,
         egress: Egress | None = None,
         deadline: float = 0.45,
         today: Callable[[], date] = date.today,
@@ -81,7 +85,7 @@ class Pipeline:
         Prepare everything that does not depend on the patient.
 
         Without `egress` no FHIR server is read. `deadline` is in seconds from the arrival of a
-        call.
+        call. `app_url` is where our SMART app is launched.
         """
         self.content = content
         self._composers = {
@@ -91,6 +95,7 @@ class Pipeline:
         self.writer = self._composers[profile.name].writer
         self.today = today
         self._profile, self._egress, self._deadline = profile, egress, deadline
+        self._app_url = app_url
         self._reader: RequestReader[Prefetch] = RequestReader(Prefetch, is_sound)
         self._completer = Completer()
         self._extractor = Extractor(content)
@@ -118,10 +123,17 @@ class Pipeline:
         judgements = self._judge(patient, thresholds, day)
         cards: list[Card] = []
         if request.user_is_clinician:
-            called = Called(request.patient_id, drafts.raw, self._asked_by(service))
+            server = call.caller.server_at(request.fhir_server)
+            app = self._app_url if server and server.smart else None
+            called = Called(request.patient_id, drafts.raw, self._asked_by(service), app)
             composer = self._composer_for(call.caller)
             cards = composer.cards(judgements, patient, thresholds, called)
-        return Answer(request, patient, judgements, tuple(cards), drafts.dangling)
+        return Answer(request, patient, judgements, tuple(cards), drafts.dangling, known.answers)
+
+    def course_of(self, answer: Answer, as_of: date) -> Course:
+        """Every usable value over the years, of the chart that an answer was given to."""
+        thresholds = self.content.thresholds_on(as_of)
+        return self._extractor.course(answer.chart, answer.request.patient_id, thresholds, as_of)
 
     def _judge(
         self, patient: PatientSnapshot, thresholds: Thresholds, day: date

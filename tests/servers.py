@@ -37,7 +37,7 @@ class Reply(BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 
-    do_GET = do_POST = _handle  # noqa: N815 - names of the library
+    do_GET = do_POST = do_OPTIONS = _handle  # noqa: N815 - names of the library
 
     def handle(self) -> None:
         """A client that goes away is what many tests are about."""

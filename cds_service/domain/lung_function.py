@@ -27,6 +27,7 @@ from cds_service.domain.thresholds import Thresholds, plain
 from cds_service.domain.trend import Trend, fit_trend
 
 _TENTH = Decimal("0.1")
+_HUNDREDTH = Decimal("0.01")
 
 KindAndTrend = tuple[TestKind, Trend]
 
@@ -67,6 +68,21 @@ def from_reference_set(
     percent = Decimal(repr(expected.percent(float(volume.measured.value))))
     note = f"{REFERENCE_SET}, height {plain(height.value)} cm of {height.on}"
     return _percent(volume, percent, PercentSource.COMPUTED, note)
+
+
+def z_score(
+    volume: Spirometry, person: Person, table: ReferenceTable, thresholds: Thresholds
+) -> Decimal | None:
+    """
+    The z-score of an FEV1 by GLI Global 2022, rounded to two decimals.
+
+    None under the conditions of `from_reference_set`.
+    """
+    expected, _ = _expected(volume.measured.on, person, table, thresholds)
+    if expected is None:
+        return None
+    found = expected.z_score(float(volume.measured.value))
+    return Decimal(repr(found)).quantize(_HUNDREDTH, ROUND_HALF_UP)
 
 
 def lower_limit_of_ratio(
@@ -163,6 +179,14 @@ def millilitres_per_year(trend: Trend) -> Decimal:
     tenths = round(exact, 1)
     digits = 1 if tenths == exact or tenths % 10 else 3
     return Decimal(str(float(round(exact, digits))))
+
+
+def trend_points(
+    patient: PatientSnapshot, kind: TestKind, thresholds: Thresholds, as_of: date
+) -> list[tuple[date, Decimal]]:
+    """The tests that the slope of `fev1_trends` of a kind was fitted to: day and litres."""
+    window = thresholds["fev1-trend-window"].number
+    return _points(patient, window, as_of).get(kind, [])
 
 
 def _points(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from math import sqrt
@@ -53,6 +53,52 @@ def fit_trend(points: Sequence[tuple[date, Decimal]]) -> Trend | None:
     half = None if margin is None else margin * float(DAYS_PER_YEAR) / scale
     low, high = (None, None) if half is None else (float(per_year) - half, float(per_year) + half)
     return Trend(per_year, low, high, min(days), max(days), len(points))
+
+
+@dataclass(frozen=True, slots=True)
+class BandPoint:
+    """The fitted line on a day, and the 95 % confidence interval of its height, if there is one."""
+
+    on: date
+    value: float
+    low: float | None
+    high: float | None
+
+
+def confidence_band(
+    points: Sequence[tuple[date, Decimal]], steps: int = 24
+) -> tuple[BandPoint, ...]:
+    """
+    The line of `fit_trend` from the first to the last day, with the interval of its height.
+
+    Equidistant days, at most `steps` + 1 of them; empty where no line can be fitted.
+    """
+    if fit_trend(points) is None:
+        return ()
+    start = min(day for day, _ in points)
+    xs, ys = [(day - start).days for day, _ in points], [float(value) for _, value in points]
+    mean_x, mean_y, n = sum(xs) / len(xs), sum(ys) / len(ys), len(xs)
+    spread = sum((x - mean_x) ** 2 for x in xs)
+    rise = sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / spread
+    error = _standard_error(xs, ys, mean_x, mean_y, rise) if n > 2 else None
+    span = max(xs)
+    days = sorted({round(span * step / steps) for step in range(steps + 1)})
+    found = []
+    for day in days:
+        value = mean_y + rise * (day - mean_x)
+        half = None if error is None else error * sqrt(1 / n + (day - mean_x) ** 2 / spread)
+        low, high = (None, None) if half is None else (value - half, value + half)
+        found.append(BandPoint(start + timedelta(days=day), value, low, high))
+    return tuple(found)
+
+
+def _standard_error(
+    xs: Sequence[int], ys: Sequence[float], mean_x: float, mean_y: float, rise: float
+) -> float:
+    """The residual standard deviation times the quantile that makes it a 95 % interval."""
+    n = len(xs)
+    residual = sum((y - mean_y - rise * (x - mean_x)) ** 2 for x, y in zip(xs, ys, strict=True))
+    return _t_quantile(n - 2) * sqrt(residual / (n - 2))
 
 
 def _as_integers(points: Sequence[tuple[date, Decimal]]) -> tuple[list[int], list[int], int]:

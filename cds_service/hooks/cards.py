@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from cds_service.domain.outcomes import Basis, Fills, Indicator, Line, Recommend
 from cds_service.domain.snapshot import DataGap, PatientSnapshot
 from cds_service.domain.thresholds import Thresholds
 from cds_service.errors import ContentError
+from cds_service.hooks.inert import as_code
 from cds_service.hooks.profiles import DEFAULT, Profile
 from cds_service.hooks.suggestions import NO_CALL, Called, SuggestionWriter
 
@@ -30,7 +32,6 @@ NOTICES = {
         {"failed": frozenset({"titles"})},
     ),
 }
-_LONGEST_SHOWN = 60
 _MOST_LISTED = 25  # a list that nobody reads to its end hides what it tells
 _URGENCY = {Indicator.CRITICAL: 0, Indicator.WARNING: 1, Indicator.INFO: 2}
 
@@ -120,7 +121,15 @@ class CardWriter:
         }
         if offered:
             told |= self._suggestions.write(offered, call)
+        if call.app and self._profile.smart_links:
+            told["links"] = [self._app_link(call.app, outcome.card)]
         return told | ({"overrideReasons": self._overrides} if self._profile.feedback else {})
+
+    def _app_link(self, url: str, card: str) -> dict[str, str]:
+        """The link to the SMART app; its context names the recommendation, and nobody."""
+        label = self._content.phrases.headings["app-link"]
+        context = json.dumps({"recommendation": card})
+        return {"label": label, "url": url, "type": "smart", "appContext": context}
 
     def write_notice(self, notice: str, fills: Fills, thresholds: Thresholds) -> Card:
         """A card about the answer itself rather than about the patient."""
@@ -280,16 +289,3 @@ def in_order_of_urgency(cards: Sequence[Card]) -> list[Card]:
 
 def _list(heading: str, items: Iterable[str]) -> str:
     return "\n".join([f"**{heading}**", "", *(f"- {item}" for item in items)])
-
-
-def as_code(text: str) -> str:
-    """
-    Text from the record, shown inert: inside a code span no markdown, HTML or link comes alive.
-
-    Backticks and line ends, which could end the span, are replaced; long text is cut and says so.
-    """
-    flat = text
-    if not text.isprintable() or "`" in text:
-        flat = "".join(c if c.isprintable() and c != "`" else " " for c in text)
-    cut = flat if len(flat) <= _LONGEST_SHOWN else f"{flat[:_LONGEST_SHOWN]}..."
-    return f"`{cut.strip() or 'empty'}`"

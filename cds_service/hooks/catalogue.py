@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +64,12 @@ def services(content: Content) -> tuple[Service, ...]:
                        "are judged; the other drafts count as background."),
         _order_service(content, "order-sign", "signed", "All drafts are judged."),
     )  # fmt: skip
+
+
+def named_in(body: bytes, offered: Sequence[Service]) -> Service | None:
+    """The service of the hook that a call names; the first one, to tell what is wrong with it."""
+    known = (service for service in offered if f'"{service.hook}"'.encode() in body)
+    return next(known, offered[0] if offered else None)
 
 
 def _patient_view(content: Content) -> Service:

@@ -14,7 +14,8 @@ class Profile:
     `any_number` tells whether `selectionBehavior` may be *any*, `exclusive` whether it may be
     *at-most-one*; where it may not be *any*, one suggestion holds several actions. `marks_advised`
     sends `isRecommended`, `resource_id` names what is deleted by `resourceId`, as from 2.0 on.
-    `feedback` sends what only feedback needs. `intent` is that of a new order.
+    `feedback` sends what only feedback needs. `intent` is that of a new order. `smart_links` offers
+    the SMART app where it is registered with the EHR.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Profile:
     marks_advised: bool = True
     resource_id: bool = True
     feedback: bool = True
+    smart_links: bool = True
 
 
 PROFILES: Mapping[str, Profile] = {
@@ -39,7 +41,8 @@ PROFILES: Mapping[str, Profile] = {
             feedback=False,
         ),
         Profile("epic", intent="order", exclusive=False, marks_advised=False),
-        Profile("sandbox", intent="order"),
+        # The public sandbox launches its own registrations only: our link would be a dead button.
+        Profile("sandbox", intent="order", smart_links=False),
     )
 }
 DEFAULT = PROFILES["hl7-2.0"]

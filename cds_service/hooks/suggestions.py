@@ -30,12 +30,14 @@ class Called:
     What a card takes from the call: the patient, the orders, and what was asked.
 
     `drafts` are the judged orders as they came, `asked` the facts that the service asks for: of
-    others a card need not say that they were not sent.
+    others a card need not say that they were not sent. `app` is where the EHR of the call launches
+    our SMART app, if it can.
     """
 
     patient_id: str
     drafts: Mapping[str, bytes] = field(default_factory=dict)
     asked: frozenset[str] = frozenset()
+    app: str | None = None
 
 
 NO_CALL = Called("")

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 from cds_service.errors import SettingError
-from cds_service.trust.model import FhirServer, Issuer, KeySource, Trust
+from cds_service.trust.model import FhirServer, Issuer, KeySource, SmartClient, Trust
 
 _RECOMMENDED = frozenset({"ES384", "RS384"})
 
@@ -77,8 +77,17 @@ def _servers(entry: Mapping[str, Any], path: Path) -> tuple[FhirServer, ...]:
         private = sent.get("private", False)
         _check_transport(sent["url"], private, path)
         post = sent.get("search") == "post"
-        servers.append(FhirServer(sent["url"].rstrip("/"), sent.get("version"), post, private))
+        url, smart = sent["url"].rstrip("/"), _smart(sent)
+        servers.append(FhirServer(url, sent.get("version"), post, private, smart))
     return tuple(servers)
+
+
+def _smart(entry: Mapping[str, Any]) -> SmartClient | None:
+    sent = entry.get("smart")
+    if sent is None:
+        return None
+    origins, framed_by = tuple(sent.get("origins", ())), tuple(sent.get("framed_by", ()))
+    return SmartClient(sent["client_id"], origins, framed_by)
 
 
 def _check_transport(url: str, private: bool, path: Path) -> None:

@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class SmartClient:
+    """
+    Our registration with an authorisation server.
+
+    `origins` are those beside the FHIR server that the app asks for tokens; `framed_by` those whose
+    pages may hold the app in a frame.
+    """
+
+    client_id: str
+    origins: tuple[str, ...] = ()
+    framed_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +36,13 @@ class FhirServer:
     version: str | None = None
     post: bool = False
     private: bool = False
+    smart: SmartClient | None = None
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
 
     def is_at(self, url: str) -> bool:
         """Whether a caller means this server."""
@@ -72,6 +94,11 @@ class Trust:
 
     issuers: Mapping[str, tuple[Issuer, ...]] = field(default_factory=dict)
     anonymous: tuple[FhirServer, ...] = ()
+
+    def fhir_servers(self) -> tuple[FhirServer, ...]:
+        """Every FHIR server of anybody, each once."""
+        listed = [issuer.fhir_servers for group in self.issuers.values() for issuer in group]
+        return tuple(dict.fromkeys(chain(*listed, self.anonymous)))
 
     def issuer_of(self, iss: object, tenant: object) -> Issuer | None:
         """The entry that speaks for a token's issuer and tenant."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
-from importlib.resources import files
 from pathlib import Path
 
 from flask import Blueprint, Response, render_template, request
@@ -11,7 +10,7 @@ from flask import Blueprint, Response, render_template, request
 from cds_service.errors import CallError
 from cds_service.feedback.report import Row, as_csv, as_json, report
 from cds_service.web.guard import password_check
-from cds_service.web.pages.security import protect
+from cds_service.web.pages.assets import asset, protect
 from cds_service.web.parts import Parts
 
 _DAYS = 90  # that a report covers unless told otherwise
@@ -38,8 +37,7 @@ def blueprint(parts: Parts, shared_metrics: Path | None) -> Blueprint:
     @pages.get("/reports/pages.css")
     def style() -> Response:
         """The style that all pages share."""
-        style = (files("cds_service.web") / "pages" / "pages.css").read_bytes()
-        return protect(Response(style, mimetype="text/css"))
+        return asset("pages.css", "text/css")
 
     @pages.get("/metrics")
     def metrics() -> Response:

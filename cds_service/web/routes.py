@@ -50,7 +50,7 @@ def blueprint(parts: Parts) -> Blueprint:
         answer = parts.pipeline.answer(service, read_body(), call=made)
         _note(answer)
         version = parts.pipeline.content.version
-        parts.recorder.note(_shown(answer.cards, service.id, caller.name, version))
+        parts.recorder.note(shown(answer.cards, service.id, caller.name, version))
         return Response(_encode({"cards": answer.cards}), mimetype=JSON)
 
     @pages.get("/icon.png")
@@ -111,7 +111,8 @@ def _note_reads(known: Completed, waited_ms: float) -> None:
         note(fhirRead=known.read, fhirProblems=known.problems, fhirMs=round(waited_ms, 2))
 
 
-def _shown(cards: tuple[Card, ...], service: str, issuer: str, version: str) -> Iterator[Shown]:
+def shown(cards: tuple[Card, ...], service: str, issuer: str, version: str) -> Iterator[Shown]:
+    """The cards of an answer, as they are noted."""
     now = datetime.now(UTC).replace(tzinfo=None)
     for card in cards:
         # A client without feedback gets no uuid, and its cards are counted all the same.

@@ -38,7 +38,7 @@ LAYERS = {
     "settings": {"hooks"},
     "environment": {"errors", "settings"},
 }
-ENTRANCES = {"app", "cli", "manual", "onboarding", "server", "web"}
+ENTRANCES = {"app", "cli", "course", "explain", "manual", "onboarding", "server", "web"}
 LIBRARIES = {
     "jsonschema": {"content", "hooks", "trust"},
     "fhir.resources": {"fhir"},

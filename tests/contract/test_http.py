@@ -169,10 +169,20 @@ def test_the_page_answers_for_its_patients(client):
     cases = client.get("/demo/cases").get_json()
     assert len(cases) > 100
     answer = client.get(f"/demo/cases/{cases[0]['id']}").get_json()
-    assert {"service", "asOf", "request", "response", "details"} == set(answer)
-    assert len(answer["details"]) == len(answer["response"]["cards"])
+    assert {"service", "asOf", "request", "response", "view"} == set(answer)
+    assert len(answer["view"]["cards"]) == len(answer["response"]["cards"])
+    other = client.get(f"/demo/cases/{cases[0]['id']}?as_of=2024-02-29").get_json()
+    assert other["asOf"] == "2024-02-29"
+    assert client.get(f"/demo/cases/{cases[0]['id']}?as_of=spring").status_code == 400
     for address in ("/demo/cases/patient-view/none/none", "/demo/other.js"):
         assert client.get(address).status_code == 404
+
+
+def test_the_page_answers_a_request_of_ones_own(client):
+    answer = client.post("/demo/ask?as_of=2026-11-02", json=case_request())
+    assert answer.get_json()["service"] == "lam-tsc-patient-view"
+    assert client.post("/demo/ask", json={"hook": "order-sign"}).status_code == 400
+    assert client.post("/demo/ask", json=[]).status_code == 400
 
 
 def test_the_page_can_be_switched_off(make_client):

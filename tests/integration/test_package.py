@@ -28,7 +28,7 @@ def test_the_wheel_holds_everything_it_needs(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     for name in ("cards/sources.json", "cards/reference_values/gli-global-2022-fev1.csv",
                  "cards/schema/card.schema.json", "hooks/schemas/request.schema.json",
-                 "web/pages/demo.js", "web/pages/icon.png", "fixtures/README.md"):  # fmt: skip
+                 "web/pages/built/demo.js", "web/pages/built/app.js", "web/pages/launch.html", "web/pages/feedback.html", "web/pages/icon.png", "trust/schemas/trust.schema.json", "feedback/migrations/env.py", "feedback/migrations/versions/r0001_shown_and_feedback.py", "fixtures/README.md"):  # fmt: skip
         assert f"cds_service/{name}" in names
     assert not any(name.startswith(("tests/", "cards/", "fixtures/")) for name in names)
 

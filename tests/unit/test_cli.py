@@ -42,7 +42,7 @@ def test_evaluate_explains_gaps_and_failures(monkeypatch):
     monkeypatch.setattr("cds_service.recommendations.plan_pregnancy.recommend", fail)
     case = FIXTURES / "patient-view" / "review-unreadable-data" / "fev1-without-unit"
     shown = run("evaluate", case / "request.json", "--as-of", "2026-11-02", "--explain").output
-    assert "- plan-pregnancy: FAILED" in shown
+    assert "- plan-pregnancy: failed" in shown
     assert "it has no unit: add the unit" in shown
 
 

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from cds_service.content.model import Content
+from cds_service.domain.course import Course
 from cds_service.domain.lung_function import Person
 from cds_service.domain.medication import Stage
 from cds_service.domain.snapshot import Finding, Moment, PatientSnapshot
@@ -20,6 +21,7 @@ from cds_service.fhir.extraction.body import (
 )
 from cds_service.fhir.extraction.conditions import FACTS as CONDITION_FACTS
 from cds_service.fhir.extraction.conditions import read_conditions
+from cds_service.fhir.extraction.course import read_course
 from cds_service.fhir.extraction.coverage import note_failures, unknown_facts
 from cds_service.fhir.extraction.drafts import NO_DRAFTS, Drafts
 from cds_service.fhir.extraction.medications import (
@@ -122,6 +124,21 @@ class Extractor:
             **facts, moment=moment, drafts=tuple(draft.reference for draft in drafts.judged),
             gaps=tuple(reader.gaps), unavailable=unavailable, partial=partial,
         )  # fmt: skip
+
+    def course(
+        self,
+        answers: Mapping[str, Answer],
+        patient_id: str,
+        thresholds: Thresholds,
+        as_of: date,
+    ) -> Course:
+        """Every usable value of the series that are drawn, for a clinician who wants to look."""
+        reader = Reader(self._tools, thresholds, patient_id, as_of)
+        observations = [answers[key].resources for key in _OBSERVATION_KEYS]
+        groups = _grouped(chain.from_iterable(observations), self._in_charts)
+        who = read_patient(answers["patient"], reader)
+        person = Person(who["sex"], who["birth"], Heights(groups, reader))
+        return read_course(groups, person, reader)
 
     def _facts(
         self,

@@ -71,6 +71,21 @@ def read_saturations(groups: Groups, reader: Reader) -> tuple[Oxygenation, ...]:
     return tuple(sorted(found, key=_recency, reverse=True))
 
 
+def read_all_saturations(groups: Groups, reader: Reader) -> tuple[Oxygenation, ...]:
+    """Every usable saturation of each context, one a day, oldest first; whatever its age."""
+    contexts: dict[Context, list[Coded]] = {}
+    flows = _Flows(groups, reader)
+    for name, start in _CODES.items():
+        for coded in groups.get(name, ()):
+            contexts.setdefault(_context(coded, start, flows, reader), []).append(coded)
+    found = [
+        Oxygenation(measured, *context)
+        for context, group in contexts.items()
+        for measured in reader.series(group, "saturation", "saturation")
+    ]
+    return tuple(sorted(found, key=_recency))
+
+
 def read_pao2(groups: Groups, reader: Reader) -> tuple[Oxygenation, ...]:
     """The newest arterial tension of each context."""
     contexts: dict[Context, list[Coded]] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
@@ -71,8 +71,28 @@ def read_fev1(groups: Groups, reader: Reader) -> tuple[Spirometry, ...]:
     return tuple(sorted(found, key=lambda test: test.measured.on.last, reverse=True))
 
 
+def read_all_fev1(groups: Groups, reader: Reader) -> tuple[Spirometry, ...]:
+    """Every volume on record, whatever its age."""
+    return tuple(_volumes(groups, _KINDS, "fev1", reader, None))
+
+
+def percents_of(
+    volumes: Sequence[Spirometry], groups: Groups, person: Person, reader: Reader
+) -> dict[str, PercentPredicted]:
+    """Percent predicted of each volume that allows it, by the reference of the volume."""
+    table = reader.tools.content.reference_tables["fev1"]
+    predicted = list(_volumes(groups, _PREDICTED, "fev1_percent", reader, None))
+    found = {}
+    for volume in volumes:
+        percent = from_lab_predicted(volume, predicted)
+        percent = percent or from_reference_set(volume, person, table, reader.thresholds)
+        if percent is not None and _is_plausible(percent, reader):
+            found[volume.measured.reference] = percent
+    return found
+
+
 def _volumes(
-    groups: Groups, kinds: Mapping[str, TestKind], fact: str, reader: Reader, since: date
+    groups: Groups, kinds: Mapping[str, TestKind], fact: str, reader: Reader, since: date | None
 ) -> Iterator[Spirometry]:
     for name, kind in kinds.items():
         for measured in reader.series(groups.get(name, ()), "fev1", fact, since):
