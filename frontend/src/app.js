@@ -4,6 +4,7 @@ import 'fhirclient'; // the official client; its build names itself window.FHIR
 import { cardElement, leftOutLines, recommendationList } from './cards.js';
 import { showCourse } from './charts.js';
 import { byId, element, fetchJson, postJson } from './dom.js';
+import { unfoldForPrint } from './print.js';
 
 const PAGES = 20;
 const say = (text) => { byId('state').textContent = text; };
@@ -146,5 +147,6 @@ async function start() {
   byId('progress').hidden = true;
 }
 
+unfoldForPrint();
 byId('again').addEventListener('click', () => location.assign('launch.html'));
 start();

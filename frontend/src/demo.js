@@ -3,6 +3,7 @@
 import { cardElement, leftOutLines, recommendationList } from './cards.js';
 import { showCourse } from './charts.js';
 import { byId, element, fetchJson, postJson } from './dom.js';
+import { unfoldForPrint } from './print.js';
 
 let cases = [];
 let again = () => {};
@@ -106,6 +107,7 @@ async function start() {
   }
 }
 
+unfoldForPrint();
 byId('filter').addEventListener('input', listCases);
 byId('as-of').addEventListener('change', () => again());
 byId('own-form').addEventListener('submit', sendOwn);

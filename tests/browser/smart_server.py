@@ -92,13 +92,16 @@ class SmartServer:
         fault = self.faults.get(kind)
         if kind != "metadata" and token not in self.tokens:
             fault = 401
-        send = reply.send
-        reply.send = lambda *sent, **named: send(*sent, **named, **CORS)
-        if fault:
-            reply.send(fault, {"resourceType": "OperationOutcome", "issue": [
-                {"severity": "error", "code": "forbidden"}]})  # fmt: skip
-        else:
-            self._chart(reply, path)
+        # One handler answers all requests of a connection: what is changed here is put back.
+        reply.send = lambda *sent, **named: Reply.send(reply, *sent, **named, **CORS)
+        try:
+            if fault:
+                issue = {"severity": "error", "code": "forbidden"}
+                reply.send(fault, {"resourceType": "OperationOutcome", "issue": [issue]})
+            else:
+                self._chart(reply, path)
+        finally:
+            del reply.send
 
 
 @contextmanager

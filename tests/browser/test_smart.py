@@ -162,6 +162,18 @@ def test_the_keyboard_reaches_the_units_and_the_tables(opened):
     assert page.locator("#course details").first.get_attribute("open") is not None
 
 
+def test_on_paper_everything_is_open(opened):
+    page, _, _ = opened()
+    shown(page)
+    assert page.pdf(format="A4").count(b"/Type /Page\n") > 1
+    assert page.locator("details[open]").count() == 0  # and folded again afterwards
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details:not([open])").count() == 0
+    page.emulate_media(media="print")
+    assert page.locator("#course table").first.is_visible()
+    assert not page.locator(".units").first.is_visible()
+
+
 def test_a_chart_without_data_says_what_is_missing(opened):
     empty = dict.fromkeys(("observations", "laboratory", "medicationRequests"))
     page, _, _ = opened(prefetch=empty)
