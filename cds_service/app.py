@@ -110,7 +110,8 @@ def _blueprints(parts: Parts) -> Iterator[Blueprint]:
     yield feedback.blueprint(parts)
     yield health.blueprint(parts)
     yield reports.blueprint(parts, shared_metrics())
-    yield smart.blueprint(parts)
+    if smart.servers_of(parts) or parts.settings.is_local:
+        yield smart.blueprint(parts)
     if parts.settings.demo_is_on:
         yield demo.blueprint(parts)
 

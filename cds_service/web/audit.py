@@ -15,6 +15,8 @@ _FIELDS = (
     "issuer", "tenant", "service", "hookInstance", "cards", "fhirRead", "fhirProblems", "feedback",
 )  # fmt: skip
 
+_RECORDED = ("/cds-services/", "/smart/evaluation")
+
 
 class Audit:
     """
@@ -36,8 +38,8 @@ class Audit:
         self._version = content_version
 
     def observe(self, call: Call, response: Response, route: str) -> None:
-        """Append the line of one call; calls that ask for no card or keep no feedback have none."""
-        if not route.startswith("/cds-services/"):
+        """Append the line of one call; what judges no chart and keeps no feedback has none."""
+        if not route.startswith(_RECORDED):
             return
         told = {name: call.fields[name] for name in _FIELDS if name in call.fields}
         fields = {

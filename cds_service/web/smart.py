@@ -22,7 +22,7 @@ _FILES = {"app.js": "text/javascript", "launch.js": "text/javascript", "pages.cs
 def blueprint(parts: Parts) -> Blueprint:
     """The routes below `/smart`; the app reads the chart itself, with the user's own token."""
     pages = Blueprint("smart", __name__, url_prefix="/smart")
-    servers = [server for server in parts.guard.trust.fhir_servers() if server.smart]
+    servers = servers_of(parts)
     known = msgspec.json.encode(_configuration(parts, servers))
     connect, framed_by = _origins(servers)
 
@@ -65,6 +65,11 @@ def blueprint(parts: Parts) -> Blueprint:
         return Response(msgspec.json.encode(view(parts.pipeline, answer, as_of)), mimetype=JSON)
 
     return pages
+
+
+def servers_of(parts: Parts) -> list[FhirServer]:
+    """The FHIR servers at which the app is registered; elsewhere than at home it needs one."""
+    return [server for server in parts.guard.trust.fhir_servers() if server.smart]
 
 
 def _configuration(parts: Parts, servers: Iterable[FhirServer]) -> dict[str, object]:

@@ -53,6 +53,24 @@ def test_without_an_ehr_nothing_else_is_reached_or_may_frame_it(client):
     assert client.get("/smart/configuration").get_json()["servers"] == []
 
 
+def test_where_the_app_is_not_registered_it_is_not_there(make_client):
+    client = make_client(public_url="https://cds.example.org")
+    for path in ("/smart/", "/smart/launch.html", "/smart/configuration"):
+        assert client.get(path).status_code == 404
+    assert client.post("/smart/evaluation", json=case_request()).status_code == 404
+
+
+def test_the_evaluation_is_on_record_without_the_patient(make_client, tmp_path):
+    path = tmp_path / "audit.jsonl"
+    client = make_client(audit_file=path)
+    client.post("/smart/evaluation", json=case_request())
+    client.get("/smart/configuration")
+    client.application.extensions["parts"].audit.close()
+    (line,) = [json.loads(line) for line in path.read_text().splitlines()]
+    assert (line["route"], line["status"]) == ("/smart/evaluation", 200)
+    assert "synthetic" not in json.dumps(line)
+
+
 def test_the_app_learns_what_to_read_from_discovery(make_smart):
     client = make_smart()
     known = client.get("/smart/configuration").get_json()
