@@ -26,8 +26,6 @@ from tests.callers import (
 )
 from tests.support import AS_OF, SERVICE, case_request, post, settings, topics
 
-NOW = int(time.time())
-
 
 @pytest.fixture(scope="module")
 def signed_app(tmp_path_factory):
@@ -50,6 +48,11 @@ def make_signed(make_client, tmp_path):
     return make
 
 
+def soon(seconds):
+    """So many seconds from now."""
+    return int(time.time()) + seconds
+
+
 def ask(client, headers, **options):
     return post(client, case_request(), headers=headers, **options)
 
@@ -67,13 +70,16 @@ def test_a_signed_call_is_answered(signed, key, alg):
         {"aud": [BASE + SERVICE]},
         {"aud": ["https://elsewhere.example.org", BASE + SERVICE]},
         {"sub": "client-1"},
-        {"nbf": NOW - 300},
+        {"nbf": -300},
         {"tenant": "site-7"},
-        {"exp": NOW + 900},
-        {"iat": NOW + 20},
+        {"exp": 900},
+        {"iat": 20},
     ],
 )
 def test_what_good_tokens_may_look_like(signed, changed):
+    """Times are seconds from now."""
+    changed = {name: soon(value) if isinstance(value, int) else value
+               for name, value in changed.items()}  # fmt: skip
     assert ask(signed, bearer(claims(**changed))).status_code == 200
 
 
@@ -145,13 +151,13 @@ ATTACKS = {
     "aud of another host": lambda: f"Bearer {token(claims(aud='http://evil' + SERVICE))}",
     "aud that is a beginning": lambda: f"Bearer {token(claims(aud=BASE))}",
     "no aud": lambda: f"Bearer {token(claims(aud=None))}",
-    "expired": lambda: f"Bearer {token(claims(iat=NOW - 600, exp=NOW - 60))}",
+    "expired": lambda: f"Bearer {token(claims(iat=soon(-600), exp=soon(-60)))}",
     "no exp": lambda: f"Bearer {token(claims(exp=None))}",
-    "exp that is a text": lambda: f"Bearer {token(claims(exp=str(NOW + 300)))}",
-    "life of a day": lambda: f"Bearer {token(claims(exp=NOW + 86_400))}",
-    "exp before iat": lambda: f"Bearer {token(claims(iat=NOW + 25, exp=NOW + 20))}",
-    "issued in the future": lambda: f"Bearer {token(claims(iat=NOW + 120, exp=NOW + 200))}",
-    "not yet valid": lambda: f"Bearer {token(claims(nbf=NOW + 120))}",
+    "exp that is a text": lambda: f"Bearer {token(claims(exp=str(soon(300))))}",
+    "life of a day": lambda: f"Bearer {token(claims(exp=soon(86_400)))}",
+    "exp before iat": lambda: f"Bearer {token(claims(iat=soon(25), exp=soon(20)))}",
+    "issued in the future": lambda: f"Bearer {token(claims(iat=soon(120), exp=soon(200)))}",
+    "not yet valid": lambda: f"Bearer {token(claims(nbf=soon(120)))}",
     "no iat": lambda: f"Bearer {token(claims(iat=None))}",
     "no jti": lambda: f"Bearer {token(claims(jti=None))}",
     "jti that is a number": lambda: f"Bearer {token(claims(jti=5))}",
@@ -230,7 +236,7 @@ def test_tenants_are_listed(make_signed):
 @pytest.mark.conformance("C145")
 def test_longest_life_and_leeway_by_issuer(make_signed):
     client = make_signed(longest_life_seconds=60, leeway_seconds=0)
-    assert ask(client, bearer(claims(exp=NOW + 300))).status_code == 401
+    assert ask(client, bearer(claims(exp=soon(300)))).status_code == 401
     now = int(time.time())
     assert ask(client, bearer(claims(iat=now, exp=now + 60))).status_code == 200
     assert ask(client, bearer(claims(iat=now + 20, exp=now + 60))).status_code == 401

@@ -151,6 +151,18 @@ def test_a_trace_holds_the_call_and_the_wait_and_nothing_of_the_patient(tmp_path
     assert "synthetic" not in call.to_json() + wait.to_json()
 
 
+def test_traces_are_sent_where_the_variables_say(monkeypatch):
+    with serving(lambda reply, _: reply.send()) as (base, asked):
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", base.removesuffix("/fhir"))
+        provider = traces._provider()
+        provider.get_tracer("x").start_span("y").end()
+        assert provider.force_flush(5000)
+        provider.shutdown()
+    ((method, path, _, body),) = asked
+    assert (method, path) == ("POST", "/v1/traces")
+    assert b"lam-tsc-cds-service" in body
+
+
 def test_traces_need_their_libraries(monkeypatch):
     monkeypatch.setattr(traces, "find_spec", lambda _: None)
     with pytest.raises(SettingError, match="CDS_TRACES='otlp': the libraries are missing"):

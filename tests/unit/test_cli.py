@@ -129,3 +129,35 @@ def test_health_fails_when_nobody_answers():
     shown = run("health", CDS_PORT="1")
     assert shown.exit_code == 1
     assert "http://127.0.0.1:1/health" in shown.stderr
+
+
+def test_the_onboarding_sheet_is_printed_for_ones_own_address():
+    shown = run("onboarding-sheet", "--url", "https://lungs.example.org/")
+    assert shown.exit_code == 0
+    assert "`https://lungs.example.org/cds-services/lam-tsc-patient-view`" in shown.output
+    page = run("onboarding-sheet", "--format", "html", CDS_PUBLIC_URL="https://x.example.org")
+    assert page.output.startswith("<!doctype html>")
+    assert "https://x.example.org/cds-services" in page.output
+
+
+@pytest.mark.parametrize(
+    ("form", "words"), [("table", "recommendation"), ("csv", "recommendation,"), ("json", "[]")]
+)
+def test_the_feedback_report_is_printed(tmp_path, form, words):
+    database = f"sqlite:///{tmp_path}/feedback.db"
+    shown = run("feedback", "report", "--since", "2026-01-31", "--format", form,
+                CDS_DATABASE_URL=database)  # fmt: skip
+    assert shown.exit_code == 0
+    assert shown.output.startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("database", "words"),
+    [("nonsense", "setting CDS_DATABASE_URL"),
+     ("postgresql+psycopg://x:s3cret@127.0.0.1:1/x", "cannot be reached")],
+)  # fmt: skip
+def test_a_report_without_a_database_says_why(database, words):
+    shown = run("feedback", "report", CDS_DATABASE_URL=database)
+    assert shown.exit_code == 1
+    assert words in shown.stderr
+    assert "s3cret" not in shown.output
