@@ -96,7 +96,10 @@ class Settings(BaseSettings):
     )
     client_profile: str = Field(
         DEFAULT.name,
-        description="What the EHR understands of suggestions: " + _PROFILE_NAMES + ".",
+        description="What the EHR understands of suggestions: "
+        + _PROFILE_NAMES
+        + "; for callers of "
+        "whom the trust file does not say it.",
     )
     max_cards: int = Field(
         5, ge=2, le=50, description="Most cards in one answer; the last one names what is left out."
@@ -115,7 +118,7 @@ class Settings(BaseSettings):
     demo: str = Field(
         "auto",
         description="Demonstration page with synthetic patients at `/`: `on`, `off`, or `auto` "
-        "(on when listening on loopback).",
+        "(on when only this machine reaches the service).",
     )
     workers: int = Field(1, ge=1, le=64, description="Server processes.")
     threads: int = Field(
