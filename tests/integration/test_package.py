@@ -27,6 +27,17 @@ def wheel(tmp_path_factory):
     return found
 
 
+@pytest.fixture(scope="module")
+def site(wheel, tmp_path_factory):
+    """The wheel, installed in a folder of its own."""
+    folder = tmp_path_factory.mktemp("outside") / "site"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder, wheel],
+        check=True, timeout=120,
+    )  # fmt: skip
+    return folder
+
+
 def test_the_wheel_holds_everything_it_needs(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     needed = (
@@ -49,38 +60,28 @@ def test_the_wheel_holds_everything_it_needs(wheel):
     assert not any(name.startswith(("tests/", "cards/", "fixtures/")) for name in names)
 
 
-def test_the_wheel_works_outside_the_checkout(wheel, tmp_path):
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target",
-         tmp_path / "site", wheel],
-        check=True, timeout=120,
-    )  # fmt: skip
+def test_the_wheel_works_outside_the_checkout(site, tmp_path):
     script = (
         "import sys; sys.path.insert(0, sys.argv.pop(1))\n"
         "import cds_service; assert 'site' in cds_service.__file__, cds_service.__file__\n"
         "from cds_service.cli import main; main()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, tmp_path / "site", "evaluate", CASE,
+        [sys.executable, "-c", script, site, "evaluate", CASE,
          "--as-of", "2026-11-02"],
         cwd=tmp_path, check=True, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert "LAM with FEV1 62 % predicted" in done.stdout
 
 
-def test_the_wheel_serves_outside_the_checkout(wheel, tmp_path):
+def test_the_wheel_serves_outside_the_checkout(site, tmp_path):
     """With its migrations, pages and synthetic patients."""
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target",
-         tmp_path / "site", wheel],
-        check=True, timeout=120,
-    )  # fmt: skip
     script = (
         "import sys; sys.path.insert(0, sys.argv.pop(1))\nfrom cds_service.cli import main; main()"
     )
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-c", script, tmp_path / "site", "serve"],
+        [sys.executable, "-c", script, site, "serve"],
         cwd=tmp_path, env=os.environ | {"CDS_PORT": str(port), "CDS_CLIENT_AUTH": "off"},
     )  # fmt: skip
     base = f"http://127.0.0.1:{port}"
