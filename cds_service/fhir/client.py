@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -26,7 +27,7 @@ from cds_service.fhir.prefetch import next_link
 
 _MOST_PAGES = 20
 _ATTEMPTS = 4
-_THREADS = 48  # reads under way in one process
+_THREADS = 40  # reads of one server under way in one process
 _LINKS = msgspec.json.Decoder(wire.RawBundle)
 _NOT_FHIR = ("text/html", "text/plain", "application/xhtml")
 _KINDS = {401: "not-allowed", 403: "not-allowed", 404: "not-found", 410: "not-found",
@@ -101,11 +102,16 @@ class _Busy(Exception):
 
 
 class FhirClient:
-    """Reads queries; one for a process, since it keeps threads."""
+    """
+    Reads queries; one for a process, since it keeps threads.
+
+    Each server has threads of its own: one that hangs must not hold up the patients of another.
+    """
 
     def __init__(self) -> None:
         """Make the threads when they are needed."""
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="fhir")
+        self._pools: dict[str, ThreadPoolExecutor] = {}
+        self._lock = threading.Lock()
 
     def read(
         self,
@@ -122,9 +128,18 @@ class FhirClient:
         """
         jobs = {key: _Job(server, *_address(server, query)) for key, query in queries.items()}
         jobs |= {key: _Job(server, url) for key, url in links.items()}
-        running = {key: self._pool.submit(job.run, until) for key, job in jobs.items()}
+        pool = self._pool_of(server)
+        running = {key: pool.submit(job.run, until) for key, job in jobs.items()}
         wait(running.values(), timeout=max(0.0, until - time.monotonic()))
         return {key: job.read(running[key]) for key, job in jobs.items()}
+
+    def _pool_of(self, server: Server) -> ThreadPoolExecutor:
+        with self._lock:
+            pool = self._pools.get(server.base)
+            if pool is None:
+                pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="fhir")
+                self._pools[server.base] = pool
+            return pool
 
 
 def _address(server: Server, query: Query) -> tuple[str, str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 
 import pytest
@@ -390,3 +391,24 @@ def test_a_hung_server_does_not_hold_up_calls_that_need_none(make_reading):
         started = time.monotonic()
         assert topics(post(client, case_request(CASE))) == ["start-mtor-inhibitor"]
         assert time.monotonic() - started < 1
+
+
+def test_a_server_that_hangs_does_not_hold_up_the_patients_of_another(
+    make_client, templates, tmp_path
+):
+    whole = chart(case_request(CASE)["prefetch"], templates["patient-view"])
+    with serving(servers.hang) as (hung, _), serving(whole) as (well, _):
+        path = tmp_path / "trust.json"
+        listed = [{"url": url, "private": True, "version": "R4"} for url in (hung, well)]
+        path.write_text(json.dumps({"issuers": [], "anonymous": {"fhir_servers": listed}}))
+        client = make_client(trust_file=path, deadline_ms=2500)
+        calls = [threading.Thread(target=post, args=(client.application.test_client(), call(hung)))
+                 for _ in range(12)]  # fmt: skip
+        for running in calls:
+            running.start()
+        time.sleep(0.3)
+        started = time.monotonic()
+        assert topics(post(client, call(well))) == ["start-mtor-inhibitor"]
+        assert time.monotonic() - started < 1.5
+        for running in calls:
+            running.join(10)
