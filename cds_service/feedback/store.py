@@ -65,7 +65,7 @@ class Store:
         """How often each recommendation was shown, by content version. Raises Unavailable."""
         columns = (shown.c.recommendation, shown.c.content_version)
         query = sa.select(*columns, sa.func.count().label("shown"))
-        with self._begin() as connection:
+        with self._begin(reads=True) as connection:
             rows = connection.execute(query.where(shown.c.shown_at >= since).group_by(*columns))
             return [dict(row) for row in rows.mappings()]
 
@@ -79,7 +79,7 @@ class Store:
         last = _last_words(since)
         columns = [last.c[name] for name in _COUNTED]
         query = sa.select(*columns, sa.func.count().label("count")).where(last.c.place == 1)
-        with self._begin() as connection:
+        with self._begin(reads=True) as connection:
             rows = connection.execute(query.group_by(*columns))
             return [dict(row) for row in rows.mappings()]
 
@@ -92,12 +92,12 @@ class Store:
             .order_by(last.c.happened_at.desc())
             .limit(most)
         )
-        with self._begin() as connection:
+        with self._begin(reads=True) as connection:
             return [self._opened(dict(row)) for row in connection.execute(query).mappings()]
 
     def check(self) -> None:
         """Raise Unavailable unless the database answers and its tables are up to date."""
-        with self._begin() as connection:
+        with self._begin(reads=True) as connection:
             connection.execute(sa.select(sa.literal(1)))
 
     def close(self) -> None:
@@ -119,11 +119,12 @@ class Store:
         return {**row, "comment": self._box.open(row["comment"], row["comment_encrypted"])}
 
     @contextmanager
-    def _begin(self) -> Iterator[sa.Connection]:
-        """A transaction on tables that are up to date."""
+    def _begin(self, *, reads: bool = False) -> Iterator[sa.Connection]:
+        """A transaction on tables that are up to date; one that only reads waits for no writer."""
         try:
             self._upgrade()
-            with self._engine.begin() as connection:
+            opened = self._engine.connect().execution_options(reads=reads)
+            with opened as connection, connection.begin():
                 yield connection
         except (SQLAlchemyError, OSError) as error:
             fields = {"error": type(error).__name__}
@@ -184,7 +185,8 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
 
 def _begin_at_once(connection: sa.Connection) -> None:
     """Take the write lock first: to ask for it in the middle fails at once when another has it."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    reads = connection.get_execution_options().get("reads", False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _is_new(connection: sa.Connection, row: Mapping[str, Any]) -> bool:

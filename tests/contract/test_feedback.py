@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+import time
 from datetime import datetime, timedelta
 
 import pytest
@@ -311,6 +312,18 @@ def test_writers_of_several_processes_wait_for_one_another(client, database, kep
     threading.Timer(0.3, lambda: other.execute("COMMIT")).start()
     assert send(client, item(card="waits")).status_code == 204
     assert len(kept()) == 2
+    other.close()
+
+
+def test_a_report_waits_for_no_writer(client, database):
+    send(client, item())
+    other = sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    started = time.monotonic()
+    assert client.get("/reports/feedback?format=json").status_code == 200
+    assert client.get("/health/ready").get_json()["checks"]["database"] == "ok"
+    assert time.monotonic() - started < 1
+    other.execute("COMMIT")
     other.close()
 
 
