@@ -92,6 +92,15 @@ def create_app(
     return app
 
 
+def close_app(app: Flask) -> None:
+    """Write what waits and let go of files and connections, where an application ends early."""
+    parts: Parts = app.extensions["parts"]
+    parts.recorder.flush()
+    parts.store.close()
+    if parts.audit:
+        parts.audit.close()
+
+
 def open_store(settings: Settings) -> Store:
     """Where feedback is kept. Raises SettingError for an address that is none."""
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import NoReturn
@@ -131,9 +132,9 @@ def feedback_report(since: datetime | None, form: str) -> None:
     """Per recommendation and content version: shown, accepted, overridden, with the reasons."""
     writers = {"table": report.as_table, "csv": report.as_csv, "json": report.as_json}
     try:
-        store = open_store(read_settings())
         start = since or datetime.now(UTC).replace(tzinfo=None) - timedelta(days=90)
-        rows = report.report(store, start)
+        with closing(open_store(read_settings())) as store:
+            rows = report.report(store, start)
     except SettingError as error:
         _fail(f"setting {error}")
     except Unavailable:

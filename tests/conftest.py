@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from cds_service.app import create_app, load_clinical_content
+from cds_service.app import close_app, create_app, load_clinical_content
 from cds_service.pipeline import Pipeline
 from tests.support import AS_OF, counted_uuids, settings
 
@@ -31,7 +31,9 @@ def pipeline(content):
 
 @pytest.fixture(scope="session")
 def app():
-    return create_app(settings(), today=lambda: AS_OF)
+    made = create_app(settings(), today=lambda: AS_OF)
+    yield made
+    close_app(made)
 
 
 @pytest.fixture
@@ -43,7 +45,12 @@ def client(app):
 def make_client():
     """A client of an application with other settings, or on another day."""
 
-    def make(today: date = AS_OF, **changed):
-        return create_app(settings(**changed), today=lambda: today).test_client()
+    made = []
 
-    return make
+    def make(today: date = AS_OF, **changed):
+        made.append(create_app(settings(**changed), today=lambda: today))
+        return made[-1].test_client()
+
+    yield make
+    for app in made:
+        close_app(app)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from werkzeug.serving import make_server
 
-from cds_service.app import create_app
+from cds_service.app import close_app, create_app
 from tests.support import AS_OF, settings
 
 CHROMIUM = shutil.which("chromium")
@@ -39,6 +39,8 @@ def served(**changed):
     yield f"{base}/"
     server.shutdown()
     thread.join()
+    server.server_close()
+    close_app(server.app)
 
 
 @pytest.fixture(scope="session")

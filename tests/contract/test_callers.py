@@ -11,7 +11,7 @@ import time
 import pytest
 from joserfc.jwk import OctKey
 
-from cds_service.app import create_app
+from cds_service.app import close_app, create_app
 from tests.callers import (
     BASE,
     ES256,
@@ -30,7 +30,9 @@ from tests.support import AS_OF, SERVICE, case_request, post, settings, topics
 @pytest.fixture(scope="module")
 def signed_app(tmp_path_factory):
     path = trust_file(tmp_path_factory.mktemp("trust"))
-    return create_app(settings(client_auth="required", trust_file=path), today=lambda: AS_OF)
+    made = create_app(settings(client_auth="required", trust_file=path), today=lambda: AS_OF)
+    yield made
+    close_app(made)
 
 
 @pytest.fixture

@@ -37,7 +37,9 @@ def database(tmp_path):
 @pytest.fixture
 def kept(database):
     """What is in the database now."""
-    Store(database, CommentBox([])).check()
+    store = Store(database, CommentBox([]))
+    store.check()
+    store.close()
     return lambda: facts(database)
 
 
@@ -213,6 +215,7 @@ def test_the_report_adds_up_what_was_shown_and_what_became_of_it(client, databas
     assert json.loads(as_json([known]))[0]["noFeedback"] == 1
     assert as_csv([unknown]).splitlines()[1].endswith(",'=1+1")
     assert report(store, datetime(2200, 1, 1)) == []
+    store.close()
 
 
 def test_the_report_as_a_page_and_as_data(client):
@@ -266,6 +269,7 @@ def test_what_is_old_is_forgotten(database):
     assert [row["card"] for row in facts(database)] == ["new"]
     (counted,) = store.shown_since(LONG_AGO)
     assert (counted["shown"], lost) == (2, [])
+    store.close()
 
 
 def test_a_database_that_is_down_costs_feedback_and_no_cards(make_client, caplog):

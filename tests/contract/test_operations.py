@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from cds_service.app import create_app
+from cds_service.app import close_app, create_app
 from cds_service.errors import SettingError
 from cds_service.web import logs, traces
 from tests import servers
@@ -126,17 +126,15 @@ def granted(base, access_token="t"):
     return {"fhirServer": base, "fhirAuthorization": authorization}
 
 
-def test_a_trace_holds_the_call_and_the_wait_and_nothing_of_the_patient(tmp_path, monkeypatch):
+def test_a_trace_holds_the_call_and_the_wait_and_nothing_of_the_patient(
+    make_client, tmp_path, monkeypatch
+):
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(traces, "_provider", lambda: provider)
     with serving(servers.status(500)) as (base, _):
-
-        def make(**changed):
-            return create_app(settings(traces="otlp", **changed), today=lambda: AS_OF).test_client()
-
-        client = reading(make, tmp_path, base)
+        client = reading(make_client, tmp_path, base, traces="otlp")
         body = case_request()
         del body["prefetch"]["allergies"]
         parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -261,9 +259,7 @@ def test_nothing_planted_in_the_traffic_of_the_whole_suite_comes_out(tmp_path, c
         errors.append(client.get(f"/{PATIENT}?name={NAME}"))
         metrics = client.get("/metrics").get_data(as_text=True)
         health = client.get("/health").get_data(as_text=True)
-    app.extensions["parts"].recorder.flush()
-    app.extensions["parts"].audit.close()
-    app.extensions["parts"].store.close()
+    close_app(app)
     ours = logging.getLogger("cds_service")
     ours.handlers.clear()
     ours.propagate = True

@@ -6,9 +6,10 @@ import copy
 
 import pytest
 
+from cds_service.app import close_app, create_app
 from cds_service.hooks.profiles import PROFILES
 from tests.golden.cases import all_cases
-from tests.support import assert_valid, case_request, post, walk
+from tests.support import AS_OF, assert_valid, case_request, post, settings, walk
 
 CASES = [case for case in all_cases() if any("suggestions" in c for c in case.expected["cards"])]
 HIGH = "verify-mtor-inhibitor-dose/sirolimus-10-mg"
@@ -17,13 +18,12 @@ MANY = "monitor-mtor-inhibitor/nothing-on-record"
 
 @pytest.fixture(scope="module")
 def clients():
-    from cds_service.app import create_app
-    from tests.support import AS_OF, settings
-
-    return {
-        name: create_app(settings(client_profile=name), today=lambda: AS_OF).test_client()
-        for name in PROFILES
+    made = {
+        name: create_app(settings(client_profile=name), today=lambda: AS_OF) for name in PROFILES
     }
+    yield {name: app.test_client() for name, app in made.items()}
+    for app in made.values():
+        close_app(app)
 
 
 def cards(client, body):

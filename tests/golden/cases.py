@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cds_service.app import create_app
+from cds_service.app import close_app, create_app
 from tests.support import FIXTURES, counted_uuids, settings
 
 
@@ -59,6 +60,7 @@ class Answers:
         self._uuids = counted_uuids()
         app = create_app(settings(), today=lambda: self._as_of, new_uuid=lambda: self._uuids())
         self._client = app.test_client()
+        self.close = partial(close_app, app)
 
     def answer(self, case: Case) -> Any:
         self._as_of = date.fromisoformat(case.about["as_of"])

@@ -17,7 +17,9 @@ CASES = all_cases()
 
 @pytest.fixture(scope="module")
 def answers():
-    return Answers()
+    made = Answers()
+    yield made
+    made.close()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
